@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// An arena hands out memory that is all given back at once. Its blocks come from a small cache of the calling thread, so
-// an exchange that fits its blocks costs no malloc. Not thread-safe; an arena stays on the thread that uses it, or is
-// read-only once built (a configuration snapshot).
+// An arena hands out memory that is all given back at once. Its blocks come from a small cache of the calling
+// thread, so an exchange that fits its blocks costs no malloc. Not thread-safe; an arena stays on the thread
+// that uses it, or is read-only once built (a configuration snapshot).
 #ifndef WEIR_BASE_ARENA_H
 #define WEIR_BASE_ARENA_H
 
@@ -19,7 +19,8 @@ struct arena {
 
 enum { ARENA_BLOCK_BYTES = 8192, ARENA_NO_LIMIT = 0 };
 
-/// Nothing is allocated until first use. limit_bytes: ARENA_NO_LIMIT, or the most that the arena's blocks may add up to.
+/// Nothing is allocated until first use. limit_bytes: ARENA_NO_LIMIT, or the most that the arena's blocks may
+/// add up to.
 void arena_init(struct arena *a, size_t limit_bytes);
 /// Gives back everything; the arena may be used again.
 void arena_reset(struct arena *a);

@@ -8,8 +8,7 @@ enum { CLASS_SMALL, CLASS_MEDIUM, CLASS_LARGE, CLASS_ODD, N_CLASSES = CLASS_ODD 
 
 static const struct {
     uint32_t bytes, keep; // keep: how many a thread holds for reuse
-} classes[N_CLASSES] = {
-    {CHUNK_SMALL_BYTES, 128}, {CHUNK_MEDIUM_BYTES, 16}, {CHUNK_LARGE_BYTES, 8}};
+} classes[N_CLASSES] = {{CHUNK_SMALL_BYTES, 128}, {CHUNK_MEDIUM_BYTES, 16}, {CHUNK_LARGE_BYTES, 8}};
 
 static _Thread_local struct {
     struct chunk *first;
@@ -179,7 +178,8 @@ enum err chunkq_append_copy(struct chunkq *q, const void *bytes, size_t len)
     while (len) {
         struct seg *last = q->n ? &q->v[q->head + q->n - 1] : NULL;
         struct chunk *c = last ? last->chunk : NULL;
-        bool fresh = !c || chunk_is_shared(c) || c->used == c->cap || last->ptr + last->len != c->data + c->used;
+        bool fresh =
+            !c || chunk_is_shared(c) || c->used == c->cap || last->ptr + last->len != c->data + c->used;
         if (fresh && !(c = chunk_new(MIN(len, (size_t)CHUNK_MEDIUM_BYTES))))
             return ERR_NO_MEMORY;
         size_t n = MIN(len, (size_t)(c->cap - c->used));

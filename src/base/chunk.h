@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Bytes in motion. A chunk is a refcounted buffer; a segment is a run inside one (or of memory that outlives the queue,
-// with chunk NULL); a chunk queue is a FIFO of segments. Relay, cache and filters share chunks without copying: bytes below
-// a chunk's `used` mark are never changed while anybody else holds a reference.
+// Bytes in motion. A chunk is a refcounted buffer; a segment is a run inside one (or of memory that outlives
+// the queue, with chunk NULL); a chunk queue is a FIFO of segments. Relay, cache and filters share chunks
+// without copying: bytes below a chunk's `used` mark are never changed while anybody else holds a reference.
 #ifndef WEIR_BASE_CHUNK_H
 #define WEIR_BASE_CHUNK_H
 
@@ -12,9 +12,9 @@
 #include "base/span.h"
 
 enum {
-    CHUNK_SMALL_BYTES = 16 * 1024 - 64,   // heads and small content
-    CHUNK_MEDIUM_BYTES = 64 * 1024 - 64,  // content that goes on
-    CHUNK_LARGE_BYTES = 256 * 1024 - 64,  // large transfers
+    CHUNK_SMALL_BYTES = 16 * 1024 - 64,  // heads and small content
+    CHUNK_MEDIUM_BYTES = 64 * 1024 - 64, // content that goes on
+    CHUNK_LARGE_BYTES = 256 * 1024 - 64, // large transfers
 };
 
 struct chunk {
@@ -26,8 +26,8 @@ struct chunk {
     char data[] __attribute__((aligned(16)));
 };
 
-/// A chunk of at least min_bytes (one of the three sizes, or exactly that where it is larger); one reference; NULL when memory is out.
-/// The thread keeps some for reuse, last in first out.
+/// A chunk of at least min_bytes (one of the three sizes, or exactly that where it is larger); one reference;
+/// NULL when memory is out. The thread keeps some for reuse, last in first out.
 MUST_USE struct chunk *chunk_new(size_t min_bytes);
 static inline struct chunk *chunk_ref(struct chunk *c)
 {
@@ -54,7 +54,7 @@ struct seg {
 enum { CHUNKQ_INLINE = 4 };
 
 struct chunkq {
-    struct seg *v;       // points to inline_ or to memory of its own
+    struct seg *v;         // points to inline_ or to memory of its own
     uint32_t head, n, cap; // segments v[head .. head + n)
     size_t bytes;
     struct seg inline_[CHUNKQ_INLINE];
@@ -68,14 +68,15 @@ static inline void chunkq_fini(struct chunkq *q)
 {
     chunkq_clear(q);
 }
-/// Appends len bytes at ptr inside chunk, taking a reference of its own (chunk NULL: borrowed memory). Empty runs are ignored;
-/// a run that goes on where the last segment ends is merged with it.
+/// Appends len bytes at ptr inside chunk, taking a reference of its own (chunk NULL: borrowed memory). Empty
+/// runs are ignored; a run that goes on where the last segment ends is merged with it.
 MUST_USE enum err chunkq_append(struct chunkq *q, struct chunk *chunk, const char *ptr, size_t len);
 /// The same before the first segment.
 MUST_USE enum err chunkq_prepend(struct chunkq *q, struct chunk *chunk, const char *ptr, size_t len);
 /// Copies the bytes into chunks of the queue's own.
 MUST_USE enum err chunkq_append_copy(struct chunkq *q, const void *bytes, size_t len);
-/// Moves the first n bytes (at most all) of from to the end of to. On failure some may have moved; nothing is lost.
+/// Moves the first n bytes (at most all) of from to the end of to. On failure some may have moved; nothing is
+/// lost.
 MUST_USE enum err chunkq_move(struct chunkq *to, struct chunkq *from, size_t n);
 /// Like chunkq_move, but both share the chunks afterwards.
 MUST_USE enum err chunkq_share(struct chunkq *to, const struct chunkq *from, size_t n);

@@ -4,7 +4,7 @@
 #include "base/check.h"
 
 static const struct err_info infos[N_ERRS] = {
-#define ERR(id, name, text, token, status, fault, retry)                                                      \
+#define ERR(id, name, text, token, status, fault, retry)                                                     \
     [ERR_##id] = {name, text, token, status, ERR_FAULT_##fault, ERR_RETRY_##retry},
 #include "base/err.tbl"
 #undef ERR

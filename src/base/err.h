@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Errors are values. err.tbl gives each its name, text, RFC 9209 token, response status, fault and whether a retry is allowed.
+// Errors are values. err.tbl gives each its name, text, RFC 9209 token, response status, fault and whether a
+// retry is allowed.
 #ifndef WEIR_BASE_ERR_H
 #define WEIR_BASE_ERR_H
 

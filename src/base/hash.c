@@ -39,8 +39,8 @@ static uint64_t load_le(const char *p, size_t n)
 
 uint64_t hash_keyed_with(const struct hash_key *key, struct span s)
 {
-    uint64_t v[4] = {key->k0 ^ 0x736f6d6570736575ULL, key->k1 ^ 0x646f72616e646f6dULL, key->k0 ^ 0x6c7967656e657261ULL,
-                     key->k1 ^ 0x7465646279746573ULL};
+    uint64_t v[4] = {key->k0 ^ 0x736f6d6570736575ULL, key->k1 ^ 0x646f72616e646f6dULL,
+                     key->k0 ^ 0x6c7967656e657261ULL, key->k1 ^ 0x7465646279746573ULL};
     size_t i = 0;
     for (; i + 8 <= s.len; i += 8) {
         uint64_t m = load_le(s.ptr + i, 8);

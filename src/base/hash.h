@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Two hashes: hash_fast (XXH3) for tables of our own keys, hash_keyed (SipHash-1-3 with a key of the process) for tables that
-// a peer can aim at. Both are 64 bits; whoever looks up always compares the full key.
+// Two hashes: hash_fast (XXH3) for tables of our own keys, hash_keyed (SipHash-1-3 with a key of the process)
+// for tables that a peer can aim at. Both are 64 bits; whoever looks up always compares the full key.
 #ifndef WEIR_BASE_HASH_H
 #define WEIR_BASE_HASH_H
 

@@ -9,8 +9,9 @@ struct list {
     struct list *prev, *next;
 };
 
-#define LIST_FOREACH(it, head)                                                                                \
-    for (struct list * (it) = (head)->next, *it##_next = (it)->next; (it) != (head); (it) = it##_next, it##_next = (it)->next)
+#define LIST_FOREACH(it, head)                                                                               \
+    for (struct list * (it) = (head)->next, *it##_next = (it)->next; (it) != (head);                         \
+         (it) = it##_next, it##_next = (it)->next)
 
 static inline void list_init(struct list *l)
 {

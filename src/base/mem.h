@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one door to the allocator. Tests make an allocation fail through mem_fail_set; nothing in src/ calls malloc by itself.
+// The one door to the allocator. Tests make an allocation fail through mem_fail_set; nothing in src/ calls
+// malloc by itself.
 #ifndef WEIR_BASE_MEM_H
 #define WEIR_BASE_MEM_H
 
@@ -12,10 +13,12 @@ MUST_USE void *mem_realloc(void *p, size_t size);
 MUST_USE char *mem_strdup(const char *s);
 /// p may be NULL.
 void mem_free(void *p);
-/// Bytes of the process's allocations that mem_alloc made and mem_free has not yet taken back (for leak tests and metrics).
+/// Bytes of the process's allocations that mem_alloc made and mem_free has not yet taken back (for leak tests
+/// and metrics).
 int64_t mem_live_count(void);
 
-/// Test seam: hook(arg) is asked before each allocation whether it fails. NULL turns it off. Not thread-safe: set it before threads start.
+/// Test seam: hook(arg) is asked before each allocation whether it fails. NULL turns it off. Not thread-safe:
+/// set it before threads start.
 void mem_fail_set(bool (*hook)(void *arg), void *arg);
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Numbers from text and arithmetic that cannot wrap. Every function that can fail says so and leaves *ret untouched.
+// Numbers from text and arithmetic that cannot wrap. Every function that can fail says so and leaves *ret
+// untouched.
 #ifndef WEIR_BASE_NUM_H
 #define WEIR_BASE_NUM_H
 

@@ -5,7 +5,6 @@
 #include "base/mem.h"
 #include "base/sanitize.h"
 
-
 enum { PAGE_BYTES = 16384 };
 
 struct slab_page {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Objects of one size, taken from pages and kept for reuse, last in first out. Not thread-safe: one slab a thread.
+// Objects of one size, taken from pages and kept for reuse, last in first out. Not thread-safe: one slab a
+// thread.
 #ifndef WEIR_BASE_SLAB_H
 #define WEIR_BASE_SLAB_H
 

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#define _GNU_SOURCE
 #include "base/span.h"
 
 #include "base/ascii.h"
@@ -30,7 +29,8 @@ bool span_starts_ci(struct span s, struct span prefix)
 
 bool span_ends_ci(struct span s, struct span suffix)
 {
-    return s.len >= suffix.len && (suffix.len == 0 || eq_ci(s.ptr + s.len - suffix.len, suffix.ptr, suffix.len));
+    return s.len >= suffix.len &&
+           (suffix.len == 0 || eq_ci(s.ptr + s.len - suffix.len, suffix.ptr, suffix.len));
 }
 
 int span_cmp(struct span a, struct span b)

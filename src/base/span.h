@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A span is a borrowed run of bytes: pointer and length, no terminator, never owned. Whoever made it says how long it lives.
+// A span is a borrowed run of bytes: pointer and length, no terminator, never owned. Whoever made it says how
+// long it lives.
 #ifndef WEIR_BASE_SPAN_H
 #define WEIR_BASE_SPAN_H
 
@@ -13,9 +14,12 @@ struct span {
 };
 
 /// A span over a string literal, without its terminator; usable in constant initialisers with SPAN_INIT.
-#define SPAN(lit)      ((struct span){"" lit, sizeof(lit) - 1})
-#define SPAN_INIT(lit) {"" lit, sizeof(lit) - 1}
-#define SPAN_NONE      ((struct span){NULL, 0})
+#define SPAN(lit) ((struct span){"" lit, sizeof(lit) - 1})
+#define SPAN_INIT(lit)                                                                                       \
+    {                                                                                                        \
+        "" lit, sizeof(lit) - 1                                                                              \
+    }
+#define SPAN_NONE ((struct span){NULL, 0})
 /// For printf("%.*s", SPAN_ARG(s)).
 #define SPAN_ARG(s) (int)(s).len, (s).ptr
 
@@ -70,7 +74,8 @@ int span_cmp(struct span a, struct span b);
 size_t span_find_span(struct span s, struct span needle);
 /// Without optional whitespace (SP and HTAB, RFC 9110 5.6.3) at both ends.
 struct span span_trim(struct span s);
-/// Cuts *rest at the first sep: returns what is before it and leaves what is after it (empty with a NULL pointer when there was none).
+/// Cuts *rest at the first sep: returns what is before it and leaves what is after it (empty with a NULL
+/// pointer when there was none).
 struct span span_cut(struct span *rest, char sep);
 
 #endif
