@@ -38,6 +38,7 @@ struct request {
     bool keep_alive;      // the client wants the connection kept (RFC 9112 9.3)
     bool upgrade;         // Connection: upgrade with an Upgrade field, HTTP/1.1
     bool te_trailers;     // the client said TE: trailers
+    struct span upgrade_token; // the Upgrade field's value where upgrade is set
 };
 
 struct response {
@@ -47,7 +48,8 @@ struct response {
     struct fields fields;
     struct framing framing;
     bool keep_alive;
-    bool upgrade;
+    bool upgrade; // a 101: with upgrade_token
+    struct span upgrade_token;
 };
 
 #endif
