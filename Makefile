@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+# A thin front for meson and the scripts in scripts/; `make help` lists the targets.
+.DEFAULT_GOAL := help
+.PHONY: help deps build run test bench fuzz simulate format lint install dist
+
+# A build folder: $(call configure,FOLDER,COMPILER,OPTIONS)
+configure = @test -f $(1)/build.ninja || CC=$(2) meson setup $(1) $(3)
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+deps: ## install the packages that are missing (Debian 12; as root or by sudo)
+	@scripts/deps build
+
+build: deps ## a release binary: build/release/weir
+	$(call configure,build/release,gcc,-Db_lto=true -Dtests=false)
+	@ninja -C build/release --quiet
+
+run: build ## build, then start the demo of examples/start in the foreground (Ctrl-C ends it)
+	@exec scripts/run build/release/weir
+
+test: ## all unit and integration tests, built by gcc with AddressSanitizer and UBSan
+	@scripts/deps build test
+	$(call configure,build/test,gcc,-Dbuildtype=debug -Doptimization=1 -Db_sanitize=address$(,)undefined)
+	@ninja -C build/test --quiet
+	@scripts/test build/test
+
+bench: build ## measure weir beside the other proxies that are installed; writes docs/performance.md
+	@scripts/deps bench
+	@scripts/bench build/release/weir
+
+fuzz: ## every libFuzzer target for FUZZ_SECONDS (60) each, with clang
+	@scripts/deps build test lint
+	$(call configure,build/fuzz,clang-14,-Dbuildtype=debug -Doptimization=1 -Dfuzz=true -Db_sanitize=address$(,)undefined)
+	@ninja -C build/fuzz --quiet
+	@scripts/fuzz build/fuzz
+
+simulate: ## the simulator's seeded schedules, with sanitizers; SIM_SEEDS says how many
+	@scripts/deps build test
+	$(call configure,build/test,gcc,-Dbuildtype=debug -Doptimization=1 -Db_sanitize=address$(,)undefined)
+	@ninja -C build/test --quiet
+	@meson test -C build/test --suite simulation --print-errorlogs --timeout-multiplier 0
+
+format: ## lay out all C sources by .clang-format
+	@scripts/deps lint
+	@git ls-files 'src/*.[ch]' 'tests/*.[ch]' | xargs clang-format-14 -i
+
+lint: ## layers, licence lines, banned calls, clang-tidy
+	@scripts/deps build test lint
+	@scripts/check_tree
+	$(call configure,build/lint,clang-14,-Dbuildtype=debug)
+	@ninja -C build/lint --quiet
+	@git ls-files 'src/*.c' | xargs -P 2 -n 8 clang-tidy-14 -p build/lint --quiet
+
+install: build ## install the release to DESTDIR and its prefix
+	@meson install -C build/release --no-rebuild
+
+dist: build ## a source archive in build/release/meson-dist
+	@meson dist -C build/release --no-tests
+
+, := ,
