@@ -36,6 +36,8 @@ MUST_USE enum err io_open(struct io *io, int fd);
 void io_close(struct io *io);
 /// Like io_close, but with a reset instead of an orderly end.
 void io_close_reset(struct io *io);
+/// Deregisters without closing and returns the descriptor, which is the caller's again. Nobody may be waiting.
+MUST_USE int io_release(struct io *io);
 /// While set, ERR_CANCELED is sent to f as soon as the connection breaks (not at a half-close). NULL ends it.
 void io_watch(struct io *io, struct fiber *f);
 
