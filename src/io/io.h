@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Operations on descriptors. They look like blocking calls with a deadline: they try at once, and only what would block
-// makes the calling fiber wait. A wait ends with ERR_OK, ERR_TIMEOUT, the fiber's cancellation, ERR_EOF or ERR_RESET.
-// Two implementations behind this header: epoll (edge-triggered, one registration for a descriptor's life) and the simulator.
+// Operations on descriptors. They look like blocking calls with a deadline: they try at once, and only what
+// would block makes the calling fiber wait. A wait ends with ERR_OK, ERR_TIMEOUT, the fiber's cancellation,
+// ERR_EOF or ERR_RESET. Two implementations behind this header: epoll (edge-triggered, one registration for a
+// descriptor's life) and the simulator.
 #ifndef WEIR_IO_IO_H
 #define WEIR_IO_IO_H
 
@@ -19,11 +20,12 @@ enum {
     IO_BROKEN = 8,     // reset or error: nothing goes any more
 };
 
-/// A registered descriptor, embedded in what it belongs to; 48 bytes or less. Memory may be reused right after io_close.
+/// A registered descriptor, embedded in what it belongs to; 48 bytes or less. Memory may be reused right
+/// after io_close.
 struct io {
     int fd; // -1: closed
     uint32_t gen;
-    uint8_t state; // IO_* bits
+    uint8_t state;                 // IO_* bits
     struct fiber *reader, *writer; // who waits
     struct fiber *watcher;         // who is canceled when the connection breaks
     /// Where nobody waits, an event calls this on the loop (not on a fiber); NULL: it is only noted in state.
@@ -36,12 +38,14 @@ MUST_USE enum err io_open(struct io *io, int fd);
 void io_close(struct io *io);
 /// Like io_close, but with a reset instead of an orderly end.
 void io_close_reset(struct io *io);
-/// Deregisters without closing and returns the descriptor, which is the caller's again. Nobody may be waiting.
+/// Deregisters without closing and returns the descriptor, which is the caller's again. Nobody may be
+/// waiting.
 MUST_USE int io_release(struct io *io);
 /// While set, ERR_CANCELED is sent to f as soon as the connection breaks (not at a half-close). NULL ends it.
 void io_watch(struct io *io, struct fiber *f);
 
-/// Reads what is there, at most cap bytes, waiting for the first. ERR_EOF at an orderly end. *ret_n > 0 with ERR_OK.
+/// Reads what is there, at most cap bytes, waiting for the first. ERR_EOF at an orderly end. *ret_n > 0 with
+/// ERR_OK.
 MUST_USE enum err io_recv(struct io *io, void *buf, size_t cap, uint64_t deadline, size_t *ret_n);
 /// Like io_recv without a wait: ERR_AGAIN where nothing is there.
 MUST_USE enum err io_recv_now(struct io *io, void *buf, size_t cap, size_t *ret_n);
@@ -49,10 +53,13 @@ MUST_USE enum err io_recv_now(struct io *io, void *buf, size_t cap, size_t *ret_
 MUST_USE enum err io_wait_readable(struct io *io, uint64_t deadline);
 MUST_USE enum err io_wait_writable(struct io *io, uint64_t deadline);
 /// Sends at least one byte of the vectors; more: MSG_MORE. *ret_n bytes went.
-MUST_USE enum err io_sendv(struct io *io, const struct iovec *iov, unsigned n_iov, bool more, uint64_t deadline, size_t *ret_n);
+MUST_USE enum err io_sendv(struct io *io, const struct iovec *iov, unsigned n_iov, bool more,
+                           uint64_t deadline, size_t *ret_n);
 /// Like io_sendv without a wait: ERR_AGAIN where the socket is full.
-MUST_USE enum err io_sendv_now(struct io *io, const struct iovec *iov, unsigned n_iov, bool more, size_t *ret_n);
-/// Sends the whole queue with as few calls as possible and empties it. ERR_TIMEOUT when nothing moves for stall_ms.
+MUST_USE enum err io_sendv_now(struct io *io, const struct iovec *iov, unsigned n_iov, bool more,
+                               size_t *ret_n);
+/// Sends the whole queue with as few calls as possible and empties it. ERR_TIMEOUT when nothing moves for
+/// stall_ms.
 MUST_USE enum err io_send_queue(struct io *io, struct chunkq *q, uint64_t stall_ms);
 /// Ends our direction (FIN).
 void io_shutdown_write(struct io *io);
@@ -70,18 +77,23 @@ struct io_pipe *io_pipe_get(void);
 /// Gives it back; one that holds bytes is closed.
 void io_pipe_put(struct io_pipe *p);
 /// Fills an empty pipe from a socket, at most max bytes, waiting for the first. ERR_EOF at the end.
-MUST_USE enum err io_splice_in(struct io *from, struct io_pipe *p, size_t max, uint64_t deadline, size_t *ret_n);
+MUST_USE enum err io_splice_in(struct io *from, struct io_pipe *p, size_t max, uint64_t deadline,
+                               size_t *ret_n);
 /// Empties the pipe into a socket. ERR_TIMEOUT when nothing moves for stall_ms.
 MUST_USE enum err io_splice_out(struct io_pipe *p, struct io *to, bool more, uint64_t stall_ms);
-/// Sends a part of a regular file (sendfile, or read and send where the backend has none). ERR_EOF where the file is shorter.
+/// Sends a part of a regular file (sendfile, or read and send where the backend has none). ERR_EOF where the
+/// file is shorter.
 MUST_USE enum err io_sendfile(struct io *to, int file_fd, uint64_t offset, uint64_t len, uint64_t stall_ms);
-/// Reads a part of a regular file: from the page cache at once, otherwise on a helper thread. *ret_n 0 at the file's end.
+/// Reads a part of a regular file: from the page cache at once, otherwise on a helper thread. *ret_n 0 at the
+/// file's end.
 MUST_USE enum err io_file_pread(int file_fd, void *buf, size_t n, uint64_t offset, size_t *ret_n);
 
-/// Connects a new stream socket (TCP with NODELAY, or unix). bind_to may be NULL. Errors: ERR_CONNECT_REFUSED, _TIMEOUT, _FAILED, ERR_NO_FILES.
-MUST_USE enum err io_connect(struct io *ret_io, const struct sockaddr *to, socklen_t to_len, const struct sockaddr *bind_to,
-                             socklen_t bind_len, uint64_t deadline);
-/// Accepts one connection without waiting: ERR_AGAIN, ERR_NO_FILES, ERR_IO (this connection was lost: try the next). ret_peer may be NULL.
+/// Connects a new stream socket (TCP with NODELAY, or unix). bind_to may be NULL. Errors:
+/// ERR_CONNECT_REFUSED, _TIMEOUT, _FAILED, ERR_NO_FILES.
+MUST_USE enum err io_connect(struct io *ret_io, const struct sockaddr *to, socklen_t to_len,
+                             const struct sockaddr *bind_to, socklen_t bind_len, uint64_t deadline);
+/// Accepts one connection without waiting: ERR_AGAIN, ERR_NO_FILES, ERR_IO (this connection was lost: try the
+/// next). ret_peer may be NULL.
 MUST_USE enum err io_accept_now(struct io *listener, int *ret_fd, struct sockaddr_storage *ret_peer);
 /// The address that the other side, and we, have on this connection.
 MUST_USE enum err io_peer_address(const struct io *io, struct sockaddr_storage *ret);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The event loop of one thread: its clock, its timers, messages from other threads, and the turn that runs fibers.
+// The event loop of one thread: its clock, its timers, messages from other threads, and the turn that runs
+// fibers.
 #ifndef WEIR_IO_LOOP_H
 #define WEIR_IO_LOOP_H
 
@@ -10,13 +11,15 @@ struct loop;
 
 /// Makes the calling thread's loop; loop_self() is it from now on.
 MUST_USE enum err loop_new(struct loop **ret);
-/// Ends the thread's loop; no descriptor may be registered and no fiber alive. Frees the thread's stacks, chunks and arena blocks too.
+/// Ends the thread's loop; no descriptor may be registered and no fiber alive. Frees the thread's stacks,
+/// chunks and arena blocks too.
 void loop_free(struct loop *l);
 struct loop *loop_self(void);
 /// Runs turns until loop_stop (from this thread). A turn: due timers, posted messages, events, ready fibers.
 void loop_run(struct loop *l);
 void loop_stop(struct loop *l);
-/// Runs turns until pred(arg) is true or nothing can ever happen again (only the simulator can know that; false then).
+/// Runs turns until pred(arg) is true or nothing can ever happen again (only the simulator can know that;
+/// false then).
 bool loop_run_until(struct loop *l, bool (*pred)(void *arg), void *arg);
 
 /// Monotonic time of this turn in milliseconds; deadlines are in it. Read once a turn.
@@ -60,8 +63,9 @@ struct loop_msg {
 };
 void loop_post(struct loop *l, struct loop_msg *m);
 
-/// Runs fn(arg) on a helper thread and waits for its end (not cancelable, so arg may be on the stack). For what blocks:
-/// files, password hashes. ERR_NO_MEMORY where it cannot be queued. In the simulator fn runs inline after a simulated delay.
+/// Runs fn(arg) on a helper thread and waits for its end (not cancelable, so arg may be on the stack). For
+/// what blocks: files, password hashes. ERR_NO_MEMORY where it cannot be queued. In the simulator fn runs
+/// inline after a simulated delay.
 MUST_USE enum err loop_offload(void (*fn)(void *arg), void *arg);
 /// Starts n helper threads for all loops of the process (idempotent), and ends them.
 MUST_USE enum err loop_helpers_start(unsigned n);
