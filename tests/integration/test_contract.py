@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The configurations of ../shared/contract, verbatim apart from port numbers."""
+import re
+
+import pytest
+
+from http1 import connect, request
+from process import free_port, need_shared
+
+
+def contract(name):
+    """The text with every port that the contract uses replaced by one of ours."""
+    text = need_shared("contract", name).read_text()
+    return re.sub(r"127\.0\.0\.1:(18080|13128)", r"127.0.0.1:@p\1@", re.sub(r"127\.0\.0\.1:(1808[1-9])", r"127.0.0.1:@o\1@", text))
+
+
+def test_reverse_conf(weir, origin):
+    o = origin()
+    w = weir(contract("reverse.conf"), o18081=o.port)
+    with connect(w.p18080) as c:
+        for _ in range(3):
+            assert c.ask(request("POST", "/x", body=b"content")).body == b"content"
+    assert o.connections == 1
+
+
+def test_forward_conf(weir, origin):
+    o = origin()
+    w = weir(contract("forward.conf"))
+    authority = f"127.0.0.1:{o.port}"
+    with connect(w.p13128) as c:
+        assert c.ask(request(target=f"http://{authority}/", host=authority)).status == 200
+        assert c.ask(request(target="http://10.0.0.1/", host="10.0.0.1")).status == 403
+    with connect(w.p13128) as c:
+        assert c.ask(request("CONNECT", authority, host=authority)).status == 200
+        assert c.ask(request()).status == 200
+    with connect(w.p13128) as c:
+        assert c.ask(request("CONNECT", "[::1]:443", host="[::1]:443")).status == 403
+
+
+@pytest.mark.parametrize("name", ["reverse.conf", "forward.conf"])
+def test_check_finds_nothing(folder, cli, name):
+    (folder / "x.conf").write_text(re.sub(r"@\w+@", lambda m: str(free_port()), contract(name)))
+    done = cli("check", "-c", "x.conf")
+    assert done.returncode == 0 and "error" not in done.stderr and "warning" not in done.stderr

@@ -1,0 +1,354 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starting, stopping, reloading, dying: what the processes do."""
+import os
+import pathlib
+import re
+import signal
+import socket
+import threading
+
+import pytest
+
+from http1 import Closed, connect, request
+from process import Weir, accepts, free_port, run_weir, wait_until
+
+HELLO = """
+log access off
+site * {
+    listen 127.0.0.1:@http@
+    route * -> respond 200 "hello"
+}
+"""
+PLAIN = """
+log access off
+pool app { server 127.0.0.1:@app@ }
+site * {
+    listen 127.0.0.1:@http@
+    route * -> pool app
+}
+"""
+
+
+def body(port):
+    with connect(port) as c:
+        return c.ask(request()).body.rstrip(b"\n")
+
+
+# ---- starting
+
+def test_a_line_for_each_listener(weir):
+    w = weir(HELLO + "proxy 127.0.0.1:@proxy@ { }\ndashboard 127.0.0.1:@dash@\n")
+    for port in (w.http, w.proxy, w.dash):
+        wait_until(lambda: f"127.0.0.1:{port}" in w.stderr, what=f"a line about port {port}")
+
+
+def test_several_listeners_of_a_site(weir):
+    w = weir("log access off\nsite * { listen 127.0.0.1:@a@\n listen 127.0.0.1:@b@\n listen [::1]:@a@\n route * -> respond 200 \"x\" }")
+    assert body(w.a) == body(w.b) == b"x"
+    with connect(w.a, host="::1") as c:
+        assert c.ask(request()).status == 200
+
+
+def test_the_worker_is_a_child(weir):
+    w = weir(HELLO)
+    assert len(w.workers()) == 1
+
+
+def test_as_root_the_worker_has_no_privileges(weir):
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    w = weir(HELLO)
+    status = pathlib.Path(f"/proc/{w.workers()[0]}/status").read_text()
+    assert not re.search(r"^[UG]id:.*\b0\b", status, re.M)
+    assert re.search(r"^CapEff:\s+0+$", status, re.M) and re.search(r"^NoNewPrivs:\s+1$", status, re.M)
+
+
+def test_a_taken_port(weir, folder):
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        port = s.getsockname()[1]
+        (folder / "weir.conf").write_text(HELLO.replace("@http@", str(port)))
+        done = run_weir(folder, "run", "-c", "weir.conf")
+        assert done.returncode == 1 and f"127.0.0.1:{port}" in done.stderr
+
+
+def test_a_second_weir_on_the_same_ports(weir, folder):
+    w = weir(HELLO)
+    done = run_weir(folder, "run", "-c", "weir.conf")
+    assert done.returncode == 1 and f"127.0.0.1:{w.http}" in done.stderr
+    assert body(w.http) == b"hello"
+
+
+@pytest.mark.parametrize("text", ["sites * { }\n", "site * { listen 127.0.0.1:@http@\n route * -> pool nobody }\n",
+                                  HELLO + 'test "x" { site GET http://a.test/ -> respond 404 }\n'])
+def test_a_configuration_with_a_mistake(folder, text):
+    port = free_port()
+    (folder / "weir.conf").write_text(text.replace("@http@", str(port)))
+    done = run_weir(folder, "run", "-c", "weir.conf")
+    assert done.returncode == 2 and re.search(r"weir\.conf:\d+", done.stderr)
+
+
+def test_a_missing_file(folder):
+    done = run_weir(folder, "run", "-c", "missing.conf")
+    assert done.returncode in (1, 2) and "missing.conf" in done.stderr and len(done.stderr.splitlines()) <= 3
+
+
+def test_the_file_is_weir_conf_by_default(weir):
+    w = weir(HELLO, arguments=["run"])
+    assert body(w.http) == b"hello"
+
+
+@pytest.mark.parametrize("arguments", [["reverse"], ["nonsense"], ["run", "--nonsense"], ["check", "a", "b", "c"], ["run", "-c"],
+                                       ["reverse", "--to", "no port"], ["forward", "--listen", "x"]])
+def test_bad_usage(folder, arguments):
+    done = run_weir(folder, *arguments)
+    assert done.returncode == 2 and done.stderr
+
+
+def test_version_and_help(folder):
+    assert re.match(r"weir \d+\.\d+", run_weir(folder, "version").stdout)
+    text = run_weir(folder, "help")
+    assert text.returncode == 0
+    for command in ("run", "check", "fmt", "reverse", "forward", "version"):
+        assert command in text.stdout
+        done = run_weir(folder, "help", command)
+        assert done.returncode == 0 and command in done.stdout
+        assert run_weir(folder, command, "--help").stdout == done.stdout
+
+
+# ---- quick modes
+
+def test_quick_reverse(weir, origin):
+    o = origin()
+    port = free_port()
+    w = weir("", wait=False, arguments=["reverse", "--to", f"127.0.0.1:{o.port}", "--from", f"127.0.0.1:{port}"])
+    w.wait_ports([port])
+    assert body(port) == b"hello from the origin"
+
+
+def test_quick_forward(weir):
+    port = free_port()
+    w = weir("", wait=False, arguments=["forward", "--listen", f"127.0.0.1:{port}"])
+    w.wait_ports([port])
+    with connect(port) as c:
+        assert c.ask(request(target="http://10.0.0.1/")).status == 403
+
+
+@pytest.mark.parametrize("arguments", [["reverse", "--to", "127.0.0.1:9", "--from", "127.0.0.1:8"], ["forward", "--listen", "127.0.0.1:8"]])
+def test_quick_modes_print_a_configuration(folder, arguments):
+    done = run_weir(folder, *arguments, "--print")
+    assert done.returncode == 0 and "127.0.0.1:8" in done.stdout
+    (folder / "printed.conf").write_text(done.stdout)
+    checked = run_weir(folder, "check", "-c", "printed.conf")
+    assert checked.returncode == 0, checked.stderr
+
+
+# ---- stopping
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_with_its_children(weir, number):
+    w = weir(HELLO)
+    assert body(w.http) == b"hello"
+    workers = w.workers()
+    w.stop(number)
+    assert not accepts(w.http)
+    for pid in workers:
+        assert not os.path.exists(f"/proc/{pid}")
+
+
+def test_sigterm_closes_idle_connections_at_once(weir):
+    w = weir(HELLO)
+    with connect(w.http) as idle, connect(w.http) as silent:
+        assert idle.ask(request()).status == 200
+        w.signal(signal.SIGTERM)
+        idle.expect_closed()
+        silent.expect_closed()
+    w.stop()
+
+
+def test_sigterm_completes_what_is_in_flight(weir, origin):
+    go, asked = threading.Event(), threading.Event()
+
+    def handler(x):
+        asked.set()
+        assert go.wait(10)
+        x.reply(body=b"completed")
+    o = origin(handler)
+    w = weir(PLAIN, app=o.port)
+    with connect(w.http) as c:
+        c.send(request())
+        assert asked.wait(10)
+        w.signal(signal.SIGTERM)
+        wait_until(lambda: not accepts(w.http), what="the listener's end")
+        go.set()
+        r = c.read_response()
+        assert r.body == b"completed" and "close" in r.fields.get("Connection", "close")
+        c.expect_closed()
+    w.stop()
+
+
+def test_sigterm_completes_an_upload(weir, origin):
+    o = origin()
+    w = weir(PLAIN, app=o.port)
+    with connect(w.http) as c:
+        c.send(b"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 10\r\n\r\n12345")
+        o.wait(lambda: o.connections == 1)
+        w.signal(signal.SIGTERM)
+        wait_until(lambda: not accepts(w.http), what="the listener's end")
+        c.send(b"67890")
+        assert c.read_response().body == b"1234567890"
+    w.stop()
+
+
+def test_sigint_does_not_wait(weir, origin):
+    asked = threading.Event()
+    o = origin(lambda x: (asked.set(), x.stream.read_to_end()))
+    w = weir(PLAIN, app=o.port)
+    with connect(w.http) as c:
+        c.send(request())
+        assert asked.wait(10)
+        w.stop(signal.SIGINT, timeout=10)
+
+
+# ---- a worker that dies
+
+def test_a_killed_worker_is_replaced(weir):
+    w = weir(HELLO)
+    old = w.workers()
+    os.kill(old[0], signal.SIGKILL)
+    # Listeners stay open: nobody is refused, the connection waits until the new worker takes it.
+    for _ in range(20):
+        with connect(w.http) as c:
+            try:
+                assert c.ask(request()).status == 200
+            except (Closed, ConnectionResetError):
+                pass  # what the dead worker had already accepted is lost
+    assert body(w.http) == b"hello"
+    wait_until(lambda: w.workers() and w.workers() != old, what="a new worker")
+    # And again: the supervisor did not use itself up.
+    os.kill(w.workers()[0], signal.SIGKILL)
+    wait_until(lambda: accepts(w.http))
+    assert body(w.http) == b"hello"
+
+
+def test_a_killed_supervisor_leaves_nothing(folder):
+    w = Weir(folder, HELLO)
+    w.wait_ports([w.http])
+    workers = w.workers()
+    w.kill()
+    wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in workers), what="the worker's end")
+    assert not accepts(w.http)
+
+
+# ---- reloading
+
+def test_sighup_brings_the_new_configuration(weir):
+    w = weir(HELLO)
+    worker = w.workers()
+    with connect(w.http) as kept:
+        assert kept.ask(request()).body.rstrip() == b"hello"
+        w.rewrite(HELLO.replace('"hello"', '"changed"'))
+        w.signal(signal.SIGHUP)
+        wait_until(lambda: body(w.http) == b"changed", what="the new configuration")
+        # The connection that was there before lives on and sees it too.
+        assert kept.ask(request()).body.rstrip() == b"changed"
+    assert w.workers() == worker
+
+
+def test_a_broken_file_changes_nothing(weir):
+    w = weir(HELLO)
+    w.rewrite(HELLO.replace("respond 200", "respnd 200"))
+    w.signal(signal.SIGHUP)
+    wait_until(lambda: re.search(r"weir\.conf:\d+:\d+: error: ", w.stderr), what="the reason on stderr")
+    assert body(w.http) == b"hello"
+    w.rewrite(HELLO.replace('"hello"', '"mended"'))
+    w.signal(signal.SIGHUP)
+    wait_until(lambda: body(w.http) == b"mended", what="the mended configuration")
+
+
+def test_a_failing_test_refuses_a_reload(weir):
+    w = weir(HELLO)
+    w.rewrite(HELLO.replace('"hello"', '"changed"') + 'test "t" { site GET http://a.test/ -> respond 404 }\n')
+    w.signal(signal.SIGHUP)
+    wait_until(lambda: re.search(r"weir\.conf:\d+", w.stderr), what="the reason on stderr")
+    assert body(w.http) == b"hello"
+
+
+def test_listeners_come_and_go(weir):
+    w = weir(HELLO)
+    w.ports["more"] = free_port()
+    w.rewrite(HELLO.replace("route", "listen 127.0.0.1:@more@\n    route"))
+    w.signal(signal.SIGHUP)
+    wait_until(lambda: accepts(w.more), what="the new listener")
+    assert body(w.more) == body(w.http) == b"hello"
+    w.rewrite(HELLO)
+    w.signal(signal.SIGHUP)
+    wait_until(lambda: not accepts(w.more), what="the end of the listener")
+    assert body(w.http) == b"hello"
+
+
+def test_a_request_ends_on_the_configuration_that_it_began_with(weir, origin):
+    go, asked = threading.Event(), threading.Event()
+
+    def handler(x):
+        asked.set()
+        assert go.wait(10)
+        x.reply(body=b"old")
+    o = origin(handler)
+    w = weir(PLAIN.replace("route", "set response-header X-Gen 1\n    route"), app=o.port)
+    with connect(w.http) as c:
+        c.send(request())
+        assert asked.wait(10)
+        w.rewrite(HELLO.replace("route", "set response-header X-Gen 2\n    route"))
+        w.signal(signal.SIGHUP)
+        wait_until(lambda: body(w.http) == b"hello", what="the new configuration")
+        go.set()
+        r = c.read_response()
+        assert r.body == b"old" and r.fields["X-Gen"] == "1"
+        assert c.ask(request()).fields["X-Gen"] == "2"
+
+
+def test_many_reloads_under_way(weir, origin):
+    """Reloads while requests go on: every answer is whole and of some generation, and nothing leaks (the sanitizer would say)."""
+    o = origin()
+    text = PLAIN.replace("route", "set response-header X-Gen @gen@\n    route")
+    w = weir(text, app=o.port, gen=0)
+    stop, seen, failures = threading.Event(), set(), []
+
+    def client():
+        try:
+            with connect(w.http) as c:
+                while not stop.is_set():
+                    r = c.ask(request())
+                    assert r.status == 200
+                    seen.add(int(r.fields["X-Gen"]))
+        except Exception as e:
+            failures.append(e)
+    threads = [threading.Thread(target=client) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for generation in range(1, 21):
+        w.ports["gen"] = generation
+        w.rewrite(text)
+        w.signal(signal.SIGHUP)
+        wait_until(lambda: generation in seen or failures, what=f"generation {generation}")
+    stop.set()
+    for t in threads:
+        t.join()
+    assert not failures
+
+
+# ---- log files
+
+def test_sigusr1_reopens_the_log(weir, folder):
+    w = weir(HELLO.replace("access off", "access json access.log"))
+    log = folder / "access.log"
+    body(w.http)
+    wait_until(lambda: log.exists() and log.read_text().count("\n") == 1, what="the first line")
+    log.rename(folder / "access.log.1")
+    w.signal(signal.SIGUSR1)
+    wait_until(log.exists, what="the new file")
+    body(w.http)
+    wait_until(lambda: log.read_text().count("\n") == 1, what="the second line")
+    assert (folder / "access.log.1").read_text().count("\n") == 1
+
+
