@@ -118,17 +118,17 @@ static bool enqueue(struct job *j)
 
 enum err loop_offload(void (*fn)(void *arg), void *arg)
 {
+    CHECK(fiber_self() != NULL);
+    if (sys_alloc_fails())
+        return ERR_NO_MEMORY;
     uint64_t delay_ms;
     if (sys_offload_inline(&delay_ms)) {
-        fn(arg);
-        if (delay_ms == 0)
-            return ERR_OK;
         enum err e = fiber_wait(loop_now_ms() + delay_ms, false);
         CHECK(e == ERR_TIMEOUT);
+        fn(arg);
         return ERR_OK;
     }
     struct job j = {.done.fn = on_done, .fn = fn, .arg = arg, .loop = loop_current, .fiber = fiber_self()};
-    CHECK(j.fiber != NULL);
     if (!enqueue(&j))
         return ERR_NO_MEMORY;
     return fiber_wait(DEADLINE_NONE, false);

@@ -81,6 +81,7 @@ struct fiber {
     bool token;      // a wake that nobody waited for
     bool cancelable; // the present wait is
     bool joinable;
+    bool spared;       // from the simulator's failures
     uint8_t busy;      // operations since it last let others run
     enum err result;   // of the wait
     enum err canceled; // ERR_OK: not

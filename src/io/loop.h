@@ -15,7 +15,9 @@ MUST_USE enum err loop_new(struct loop **ret);
 /// chunks and arena blocks too.
 void loop_free(struct loop *l);
 struct loop *loop_self(void);
-/// Runs turns until loop_stop (from this thread). A turn: due timers, posted messages, events, ready fibers.
+/// Runs turns until loop_stop (from this thread). A turn: events (whose fibers run at once), due timers,
+/// posted messages, ready fibers. Events go first, so that what arrived in time is no timeout. In the
+/// simulator it also ends when nothing can ever happen again. SIGPIPE is ignored from loop_new on.
 void loop_run(struct loop *l);
 void loop_stop(struct loop *l);
 /// Runs turns until pred(arg) is true or nothing can ever happen again (only the simulator can know that;
@@ -64,8 +66,8 @@ struct loop_msg {
 void loop_post(struct loop *l, struct loop_msg *m);
 
 /// Runs fn(arg) on a helper thread and waits for its end (not cancelable, so arg may be on the stack). For
-/// what blocks: files, password hashes. ERR_NO_MEMORY where it cannot be queued. In the simulator fn runs
-/// inline after a simulated delay.
+/// what blocks: files, password hashes. ERR_NO_MEMORY where it cannot be queued, or no helper thread was
+/// started. In the simulator fn runs inline after a simulated delay.
 MUST_USE enum err loop_offload(void (*fn)(void *arg), void *arg);
 /// Starts n helper threads for all loops of the process (idempotent), and ends them.
 MUST_USE enum err loop_helpers_start(unsigned n);

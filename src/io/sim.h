@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The simulator's own controls. A test program that links io_sim instead of io_epoll runs the same code in a
-// world where network, clock, randomness, helper threads and allocation come from one seed. Actors (clients,
-// origins) are fibers of the same loop, using io.h; time jumps to the next event when nothing is ready.
+// The simulator's own controls. A test program that links io_sim_lib instead of io_lib runs the same code in
+// a world where network, clock, randomness, helper threads and allocation come from one seed. Actors
+// (clients, origins) are fibers of the same loop, using io.h; time jumps to the next event when nothing is
+// ready.
 #ifndef WEIR_IO_SIM_H
 #define WEIR_IO_SIM_H
 
@@ -31,11 +32,18 @@ int sim_listen(const struct sockaddr *addr, socklen_t len);
 void sim_pair(int ret_fd[2]);
 /// Turns the faults on or off (they are on after sim_begin), so that set-up and teardown can go undisturbed.
 void sim_faults(bool on);
-/// Simulated allocations and system calls since sim_begin (to know how far alloc_fail_at and syscall_fail_at
-/// must go).
+/// Allocations and system calls fail for the calling fiber no more: for an actor that is not what is being
+/// tested. What the network does (cuts, delays, short reads and writes) it still feels.
+void sim_spare_self(void);
+/// Simulated allocations and system calls since sim_begin, counted while faults are on and where the fiber is
+/// not spared (to know how far alloc_fail_at and syscall_fail_at must go).
 uint64_t sim_alloc_count(void);
 uint64_t sim_syscall_count(void);
-/// Descriptors of the simulated kernel that are open.
+/// A hash of every system call so far, its result and its time: equal for equal seeds and equal code.
+uint64_t sim_trace(void);
+/// Descriptors of the simulated kernel that are open; the loop has two of its own.
 unsigned sim_open_fds(void);
+/// Ends the world (its loop must be gone) and with it the failing of allocations.
+void sim_end(void);
 
 #endif

@@ -56,7 +56,7 @@ static bool stack_map(struct stack_pool *p, struct fiber_stack *ret)
 
 bool stack_take(struct stack_pool *p, struct fiber_stack *ret)
 {
-    if (sys_stack_fails())
+    if (sys_alloc_fails())
         return false;
     struct stack_free *s = p->first;
     if (unlikely(!s))

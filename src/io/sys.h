@@ -65,10 +65,10 @@ SYS_CALL uint64_t sys_clock_us(void);
 SYS_CALL uint64_t sys_wall_ms(void);
 SYS_CALL void sys_random(void *out, size_t n);
 
-/// Whether the simulator wants the allocation of a stack to fail.
-SYS_CALL bool sys_stack_fails(void);
-/// True: the work of an offload was done in place (in simulated time ret_delay_ms later), there are no helper
-/// threads.
+/// Whether the simulator wants to refuse memory that does not come from mem_alloc: a stack, a place in a
+/// queue.
+SYS_CALL bool sys_alloc_fails(void);
+/// True: there are no helper threads, an offload is done in place, ret_delay_ms later.
 SYS_CALL bool sys_offload_inline(uint64_t *ret_delay_ms);
 
 #ifndef WEIR_IO_SIM

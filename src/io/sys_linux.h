@@ -252,7 +252,7 @@ static inline void sys_random(void *out, size_t n)
     }
 }
 
-static inline bool sys_stack_fails(void)
+static inline bool sys_alloc_fails(void)
 {
     return false;
 }

@@ -1,0 +1,430 @@
+// SPDX-License-Identifier: Apache-2.0
+// The simulator itself: the same seed gives the same world, and each fault shows as what the kernel would
+// make of it.
+#include "io_test.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <string.h>
+
+static struct sockaddr_in addr;
+static struct io listener;
+
+static int begin(void **state)
+{
+    (void)state;
+    addr = (struct sockaddr_in){
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(7001)};
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    sim_end();
+    return 0;
+}
+
+static enum err dial(struct io *ret, uint64_t deadline)
+{
+    return io_connect(ret, (struct sockaddr *)&addr, sizeof(addr), NULL, 0, deadline);
+}
+
+static void open_listener(void)
+{
+    int fd = sim_listen((struct sockaddr *)&addr, sizeof(addr));
+    assert_true(fd >= 0);
+    assert_int_equal(sim_listen((struct sockaddr *)&addr, sizeof(addr)), -1); // taken
+    assert_int_equal(io_open(&listener, fd), ERR_OK);
+}
+
+// ---- An echo server and clients, whatever the faults
+
+enum { CLIENTS = 8, ECHO_BYTES = 3000 };
+static unsigned n_echoed, n_failed;
+
+static void echo_main(void *arg)
+{
+    struct io *io = (struct io *)arg;
+    char buf[1024];
+    size_t n, done, k;
+    enum err e;
+    while ((e = io_recv(io, buf, sizeof(buf), loop_now_ms() + 60000, &n)) == ERR_OK) {
+        for (done = 0; done < n && !e; done += k) {
+            struct iovec v = {buf + done, n - done};
+            k = 0;
+            e = io_sendv(io, &v, 1, false, loop_now_ms() + 60000, &k);
+        }
+        if (e)
+            break;
+    }
+    io_close(io);
+    mem_free(io);
+}
+
+static void on_listener(struct io *l)
+{
+    int fd;
+    enum err e;
+    while ((e = io_accept_now(l, &fd, NULL)) == ERR_OK || e == ERR_IO) {
+        if (e)
+            continue;
+        struct io *io = (struct io *)mem_alloc(sizeof(*io));
+        if (!io) {
+            struct io gone;
+            if (io_open(&gone, fd) == ERR_OK)
+                io_close_reset(&gone);
+            continue;
+        }
+        if (io_open(io, fd)) {
+            mem_free(io);
+        } else if (fiber_start(echo_main, io, NULL)) {
+            io_close_reset(io);
+            mem_free(io);
+        }
+    }
+}
+
+static enum err exchange(struct io *io)
+{
+    static const char text[ECHO_BYTES] = {1, 2, 3};
+    size_t sent = 0, have = 0, n;
+    char buf[ECHO_BYTES];
+    enum err e = ERR_OK;
+    // All of it comes back before more goes: with buffers so small, both would end up waiting to send.
+    while (have < ECHO_BYTES && !e) {
+        struct iovec v = {(void *)(uintptr_t)(text + sent), MIN(ECHO_BYTES - sent, (size_t)500)};
+        e = io_sendv(io, &v, 1, false, loop_now_ms() + 60000, &n);
+        sent += e ? 0 : n;
+        while (have < sent && !e) {
+            e = io_recv(io, buf + have, sent - have, loop_now_ms() + 60000, &n);
+            have += e ? 0 : n;
+        }
+    }
+    if (!e)
+        assert_memory_equal(buf, text, ECHO_BYTES);
+    return e;
+}
+
+static void client_main(void *arg)
+{
+    (void)arg;
+    struct io io;
+    enum err e = dial(&io, loop_now_ms() + 30000);
+    if (!e) {
+        e = exchange(&io);
+        io_close(&io);
+    }
+    if (e)
+        n_failed++;
+    else
+        n_echoed++;
+}
+
+static void retry_accept(struct timer *t)
+{
+    on_listener(&listener); // what a lack of descriptors left in the queue
+    timer_set(t, loop_now_ms() + 100);
+}
+
+static bool all_done(void *arg)
+{
+    (void)arg;
+    return n_echoed + n_failed == CLIENTS;
+}
+
+// Returns the trace of the world.
+static uint64_t world(const struct sim_options *o)
+{
+    n_echoed = n_failed = 0;
+    int64_t before = mem_live_count();
+    sim_begin(o);
+    sim_faults(false);
+    struct loop *l;
+    assert_int_equal(loop_new(&l), ERR_OK);
+    open_listener();
+    listener.on_event = on_listener;
+    struct timer retry;
+    timer_init(&retry, retry_accept);
+    timer_set(&retry, loop_now_ms() + 100);
+    sim_faults(true);
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        if (fiber_start(client_main, NULL, NULL))
+            n_failed++;
+    }
+    assert_true(loop_run_until(l, all_done, NULL));
+    assert_true(loop_run_until(l, nobody_left, NULL));
+    sim_faults(false);
+    timer_cancel(&retry);
+    io_close(&listener);
+    assert_int_equal(io_live_count(), 0);
+    uint64_t trace = sim_trace();
+    loop_free(l);
+    assert_int_equal(sim_open_fds(), 0);
+    assert_int_equal(mem_live_count(), before);
+    return trace;
+}
+
+static const struct sim_options rough = {
+    .short_io_pm = 200,
+    .delay_pm = 100,
+    .delay_max_ms = 50,
+    .cut_pm = 10,
+    .refuse_pm = 50,
+    .blackhole_pm = 50,
+    .fd_fail_pm = 50,
+    .alloc_fail_pm = 20,
+    .socket_buffer = 700,
+};
+
+static void test_the_same_seed_gives_the_same_world(void **state)
+{
+    (void)state;
+    uint64_t different = 0, last = 0;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct sim_options o = rough;
+        o.seed = seed;
+        uint64_t trace = world(&o);
+        unsigned echoed = n_echoed;
+        assert_true(world(&o) == trace);
+        assert_int_equal(n_echoed, echoed);
+        different += trace != last;
+        last = trace;
+    }
+    assert_int_equal(different, 40);
+}
+
+static void test_without_faults_all_succeed(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct sim_options o = {.seed = seed,
+                                .short_io_pm = 300,
+                                .delay_pm = 300,
+                                .delay_max_ms = 20,
+                                .socket_buffer = 64 + seed * 50};
+        world(&o);
+        assert_int_equal(n_echoed, CLIENTS);
+    }
+}
+
+static void test_each_fault_happens(void **state)
+{
+    (void)state;
+    struct sim_options o[] = {{.cut_pm = 50},
+                              {.refuse_pm = 500},
+                              {.blackhole_pm = 500},
+                              {.fd_fail_pm = 500},
+                              {.alloc_fail_pm = 500}};
+    for (unsigned i = 0; i < ARRAY_LEN(o); i++) {
+        unsigned failed = 0, echoed = 0;
+        for (o[i].seed = 1; o[i].seed <= 20; o[i].seed++) {
+            world(&o[i]);
+            failed += n_failed;
+            echoed += n_echoed;
+        }
+        assert_true(failed > 0);
+        assert_true(echoed > 0);
+    }
+}
+
+static void test_every_allocation_and_every_call_fails_once(void **state)
+{
+    (void)state;
+    struct sim_options o = {.seed = 5, .socket_buffer = 1000};
+    world(&o);
+    assert_int_equal(n_echoed, CLIENTS);
+    uint64_t allocs = sim_alloc_count(), calls = sim_syscall_count();
+    assert_true(allocs >= 2 * CLIENTS); // a fiber and an io for each
+    assert_true(calls > 100);
+    for (uint64_t i = 1; i <= allocs; i++) {
+        struct sim_options f = o;
+        f.alloc_fail_at = i;
+        world(&f);
+        assert_true(n_failed <= 1);
+    }
+    for (uint64_t i = 1; i <= calls; i += 3) {
+        struct sim_options f = o;
+        f.syscall_fail_at = i;
+        world(&f);
+        assert_true(n_failed <= 1);
+    }
+}
+
+// ---- Single faults
+
+static void in_world(const struct sim_options *o, void (*fn)(void))
+{
+    sim_begin(o);
+    run_on_fiber(fn);
+    assert_int_equal(sim_open_fds(), 0);
+}
+
+static void blackhole(void)
+{
+    struct io a;
+    uint64_t begin_ms = loop_now_ms();
+    assert_int_equal(dial(&a, begin_ms + 5000), ERR_CONNECT_TIMEOUT);
+    assert_int_equal(loop_now_ms(), begin_ms + 5000);               // the clock jumped there
+    assert_int_equal(dial(&a, DEADLINE_NONE), ERR_CONNECT_TIMEOUT); // the kernel's own patience
+    assert_true(loop_now_ms() >= begin_ms + 5000 + 127000);
+}
+
+static void test_blackhole(void **state)
+{
+    (void)state;
+    in_world(&(struct sim_options){.seed = 1, .blackhole_pm = 1000}, blackhole);
+}
+
+static void no_descriptor(void)
+{
+    struct io a;
+    assert_int_equal(dial(&a, DEADLINE_NONE), ERR_NO_FILES);
+}
+
+static void test_no_descriptor(void **state)
+{
+    (void)state;
+    in_world(&(struct sim_options){.seed = 1, .fd_fail_pm = 1000}, no_descriptor);
+}
+
+static void spared_main(void *arg)
+{
+    char *p = (char *)mem_alloc(10);
+    assert_null(p);
+    sim_spare_self();
+    p = (char *)mem_alloc(10);
+    assert_non_null(p);
+    mem_free(p);
+    *(bool *)arg = true;
+}
+
+static void no_memory(void)
+{
+    bool ran = false;
+    struct fiber *f;
+    sim_faults(true);
+    assert_int_equal(fiber_start(spared_main, &ran, NULL), ERR_NO_MEMORY);
+    assert_int_equal(loop_offload(spared_main, &ran), ERR_NO_MEMORY);
+    assert_false(ran);
+    sim_faults(false);
+    assert_int_equal(fiber_start(spared_main, &ran, &f), ERR_OK);
+    sim_faults(true);
+    fiber_join(f);
+    assert_true(ran);
+}
+
+static void test_no_memory_and_who_is_spared(void **state)
+{
+    (void)state;
+    sim_begin(&(struct sim_options){.seed = 1, .alloc_fail_pm = 1000});
+    struct loop *l;
+    sim_faults(false);
+    assert_int_equal(loop_new(&l), ERR_OK);
+    struct run r = {no_memory, false};
+    assert_int_equal(fiber_start(run_main, &r, NULL), ERR_OK);
+    assert_true(loop_run_until(l, run_ended, &r));
+    loop_free(l);
+}
+
+static bool never(void *arg)
+{
+    (void)arg;
+    return false;
+}
+
+static void parked_main(void *arg)
+{
+    *(enum err *)arg = fiber_park(DEADLINE_NONE);
+}
+
+static void test_a_world_where_nothing_can_happen_ends(void **state)
+{
+    (void)state;
+    sim_begin(&(struct sim_options){.seed = 1});
+    struct loop *l;
+    assert_int_equal(loop_new(&l), ERR_OK);
+    enum err e = ERR_INTERNAL;
+    struct fiber *f;
+    assert_int_equal(fiber_start(parked_main, &e, &f), ERR_OK);
+    assert_false(loop_run_until(l, never, NULL));
+    loop_run(l); // returns too
+    fiber_cancel(f, ERR_SHUTDOWN);
+    assert_false(loop_run_until(l, never, NULL));
+    assert_int_equal(e, ERR_SHUTDOWN);
+    fiber_join(f);
+    loop_free(l);
+}
+
+static void days(void)
+{
+    uint64_t wall = loop_wall_ms(), begin_us = loop_clock_us();
+    assert_int_equal(fiber_sleep(40u * 24 * 3600 * 1000),
+                     ERR_OK); // farther than one wait of the poller can go
+    assert_int_equal(loop_wall_ms() - wall, 40u * 24 * 3600 * 1000);
+    assert_true(loop_clock_us() - begin_us >= (uint64_t)40 * 24 * 3600 * 1000000);
+}
+
+static void test_time_jumps(void **state)
+{
+    (void)state;
+    in_world(&(struct sim_options){.seed = 1}, days);
+}
+
+static void talk_over_pair(void)
+{
+    int fd[2];
+    struct io a, b;
+    sim_pair(fd);
+    assert_int_equal(io_open(&a, fd[0]), ERR_OK);
+    assert_int_equal(io_open(&b, fd[1]), ERR_OK);
+    struct iovec v = {(void *)(uintptr_t) "ping", 4};
+    size_t n;
+    char buf[8];
+    assert_int_equal(io_sendv(&a, &v, 1, false, DEADLINE_NONE, &n), ERR_OK);
+    assert_int_equal(n, 4);
+    assert_int_equal(io_unacked(&a), 4);
+    assert_int_equal(io_recv(&b, buf, sizeof(buf), DEADLINE_NONE, &n), ERR_OK);
+    assert_int_equal(n, 4);
+    assert_memory_equal(buf, "ping", 4);
+    assert_int_equal(io_unacked(&a), 0);
+    io_close(&a);
+    assert_int_equal(io_recv(&b, buf, sizeof(buf), DEADLINE_NONE, &n), ERR_EOF);
+    io_close(&b);
+}
+
+static void test_pair(void **state)
+{
+    (void)state;
+    in_world(&(struct sim_options){.seed = 1}, talk_over_pair);
+}
+
+static void test_randomness_follows_the_seed(void **state)
+{
+    (void)state;
+    unsigned char r[3][64];
+    for (unsigned i = 0; i < 3; i++) {
+        sim_begin(&(struct sim_options){.seed = i / 2});
+        loop_random(r[i], sizeof(r[i]));
+    }
+    assert_memory_equal(r[0], r[1], sizeof(r[0]));
+    assert_memory_not_equal(r[0], r[2], sizeof(r[0]));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_the_same_seed_gives_the_same_world, begin, end),
+        cmocka_unit_test_setup_teardown(test_without_faults_all_succeed, begin, end),
+        cmocka_unit_test_setup_teardown(test_each_fault_happens, begin, end),
+        cmocka_unit_test_setup_teardown(test_every_allocation_and_every_call_fails_once, begin, end),
+        cmocka_unit_test_setup_teardown(test_blackhole, begin, end),
+        cmocka_unit_test_setup_teardown(test_no_descriptor, begin, end),
+        cmocka_unit_test_setup_teardown(test_no_memory_and_who_is_spared, begin, end),
+        cmocka_unit_test_setup_teardown(test_a_world_where_nothing_can_happen_ends, begin, end),
+        cmocka_unit_test_setup_teardown(test_time_jumps, begin, end),
+        cmocka_unit_test_setup_teardown(test_pair, begin, end),
+        cmocka_unit_test_setup_teardown(test_randomness_follows_the_seed, begin, end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
