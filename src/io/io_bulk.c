@@ -22,7 +22,7 @@ struct io_pipe *io_pipe_get(void)
         l->n_pipes--;
         return p;
     }
-    int fd[2];
+    int fd[2] = {-1, -1};
     int64_t cap = sys_pipe(fd);
     if (cap < 0)
         return NULL;
