@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The switch for aarch64 (AAPCS64): x19-x30 and the lower halves of v8-v15 are what a called function must preserve.
-#if defined(__aarch64__)
+#if defined(__aarch64__) && !defined(WEIR_FIBER_UCONTEXT)
         .text
 
 // void fiber_switch(void **save, void *to)

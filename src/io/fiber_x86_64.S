@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The switch for x86-64, System V. Saved are the registers that a called function must preserve; the control words of the
 // floating-point units are not, as nothing here changes them. Built without shadow stacks (CET).
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(WEIR_FIBER_UCONTEXT)
         .text
 
 // void fiber_switch(void **save, void *to)
