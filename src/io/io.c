@@ -6,6 +6,8 @@
 #include "base/mem.h"
 #include "io/internal.h"
 
+_Static_assert(sizeof(struct io) <= 48, "idle connections are many");
+
 enum { IOV_BATCH = 64, IOV_LIMIT = 1024 }; // the kernel takes IOV_LIMIT vectors at the most
 
 static enum err resource_error(int64_t negative_errno)
@@ -103,6 +105,15 @@ int io_release(struct io *io)
     int fd = unregister(io);
     sys_poll_remove(loop_current->poll_fd, fd);
     return fd;
+}
+
+void io_move(struct io *to, struct io *from)
+{
+    CHECK(!from->reader && !from->writer);
+    *to = *from;
+    if (from->fd >= 0)
+        loop_current->ios[from->fd] = to;
+    from->fd = -1;
 }
 
 void io_watch(struct io *io, struct fiber *f)
@@ -220,7 +231,7 @@ enum err io_end(struct io *io)
 
 enum err io_recv_now(struct io *io, void *buf, size_t cap, size_t *ret_n)
 {
-    CHECK_SLOW(cap > 0);
+    CHECK(cap > 0); // or an end could not be told from nothing
     if (!(io->state & IO_READABLE))
         return ERR_AGAIN;
     int64_t n = sys_recv(io->fd, buf, cap);
@@ -393,7 +404,7 @@ enum err io_connect(struct io *ret_io, const struct sockaddr *to, socklen_t to_l
         return e ? e : connect_error(r);
     }
     // Registered only now: a socket that is not connecting yet would at once be reported as hung up.
-    struct io io;
+    struct io io; // *ret_io stays untouched on failure
     e = io_register(&io, fd, r == 0 ? IO_WRITABLE : 0);
     if (e)
         return e;
@@ -403,9 +414,7 @@ enum err io_connect(struct io *ret_io, const struct sockaddr *to, socklen_t to_l
         io_close(&io);
         return e;
     }
-    io.on_event = NULL;
-    *ret_io = io;
-    loop_current->ios[fd] = ret_io;
+    io_move(ret_io, &io);
     return ERR_OK;
 }
 

@@ -20,8 +20,9 @@ enum {
     IO_BROKEN = 8,     // reset or error: nothing goes any more
 };
 
-/// A registered descriptor, embedded in what it belongs to; 48 bytes or less. Memory may be reused right
-/// after io_close.
+/// A registered descriptor, embedded in what it belongs to; 48 bytes. It must stay at its address while it is
+/// open (io_move gives it another); the memory may be reused right after io_close. Belongs to the thread that
+/// opened it.
 struct io {
     int fd; // -1: closed
     uint32_t gen;
@@ -29,10 +30,13 @@ struct io {
     struct fiber *reader, *writer; // who waits
     struct fiber *watcher;         // who is canceled when the connection breaks
     /// Where nobody waits, an event calls this on the loop (not on a fiber); NULL: it is only noted in state.
+    /// May close and free io. That it is writable is an event only after IO_WRITABLE was cleared (by a write
+    /// that fell short, or by hand).
     void (*on_event)(struct io *io);
 };
 
-/// Takes fd over (non-blocking is set) and registers it. On failure fd is closed.
+/// Takes fd over (non-blocking is set) and registers it; everything in io is set anew. On failure fd is
+/// closed.
 MUST_USE enum err io_open(struct io *io, int fd);
 /// Deregisters and closes; nobody may be waiting. Does nothing where fd is -1.
 void io_close(struct io *io);
@@ -41,7 +45,10 @@ void io_close_reset(struct io *io);
 /// Deregisters without closing and returns the descriptor, which is the caller's again. Nobody may be
 /// waiting.
 MUST_USE int io_release(struct io *io);
-/// While set, ERR_CANCELED is sent to f as soon as the connection breaks (not at a half-close). NULL ends it.
+/// Makes to what from was, which is closed afterwards. Nobody may be waiting.
+void io_move(struct io *to, struct io *from);
+/// While set, ERR_CANCELED is sent to f as soon as the connection breaks (not at a half-close), or is broken
+/// already. NULL ends it, which must happen before f ends.
 void io_watch(struct io *io, struct fiber *f);
 
 /// Reads what is there, at most cap bytes, waiting for the first. ERR_EOF at an orderly end. *ret_n > 0 with
@@ -89,11 +96,12 @@ MUST_USE enum err io_sendfile(struct io *to, int file_fd, uint64_t offset, uint6
 MUST_USE enum err io_file_pread(int file_fd, void *buf, size_t n, uint64_t offset, size_t *ret_n);
 
 /// Connects a new stream socket (TCP with NODELAY, or unix). bind_to may be NULL. Errors:
-/// ERR_CONNECT_REFUSED, _TIMEOUT, _FAILED, ERR_NO_FILES.
+/// ERR_CONNECT_REFUSED, _TIMEOUT, _FAILED, ERR_NO_FILES, ERR_NO_MEMORY, the fiber's cancellation.
 MUST_USE enum err io_connect(struct io *ret_io, const struct sockaddr *to, socklen_t to_len,
                              const struct sockaddr *bind_to, socklen_t bind_len, uint64_t deadline);
-/// Accepts one connection without waiting: ERR_AGAIN, ERR_NO_FILES, ERR_IO (this connection was lost: try the
-/// next). ret_peer may be NULL.
+/// Accepts one connection (TCP with NODELAY) without waiting: ERR_AGAIN, ERR_NO_FILES, ERR_IO (this
+/// connection was lost: try the next). A listener's event comes once, so go on until ERR_AGAIN; after
+/// ERR_NO_FILES try again later, by a timer. ret_peer may be NULL.
 MUST_USE enum err io_accept_now(struct io *listener, int *ret_fd, struct sockaddr_storage *ret_peer);
 /// The address that the other side, and we, have on this connection.
 MUST_USE enum err io_peer_address(const struct io *io, struct sockaddr_storage *ret);

@@ -39,6 +39,11 @@ void sim_spare_self(void);
 /// not spared (to know how far alloc_fail_at and syscall_fail_at must go).
 uint64_t sim_alloc_count(void);
 uint64_t sim_syscall_count(void);
+/// System calls by kind, counted like sim_syscall_count: what one exchange costs.
+struct sim_calls {
+    unsigned poll_wait, poll_add, recv, send, socket, connect, accept, shutdown, close, pread, other;
+};
+struct sim_calls sim_calls(void);
 /// A hash of every system call so far, its result and its time: equal for equal seeds and equal code.
 uint64_t sim_trace(void);
 /// Descriptors of the simulated kernel that are open; the loop has two of its own.

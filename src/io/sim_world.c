@@ -66,12 +66,20 @@ static bool on_alloc(void *arg)
     return sim_alloc_fails();
 }
 
-bool sim_call(void)
+bool sim_call(unsigned *count)
 {
     CHECK(sim != NULL); // sim_begin comes first
     sim->now_us++;
     sim_run_events();
-    return faults_here() && ++sim->n_syscalls == sim->o.syscall_fail_at;
+    if (!faults_here())
+        return false;
+    ++*count;
+    return ++sim->n_syscalls == sim->o.syscall_fail_at;
+}
+
+struct sim_calls sim_calls(void)
+{
+    return sim->calls;
 }
 
 int64_t sim_note(int call, int fd, int64_t result)

@@ -66,6 +66,7 @@ struct sim_world {
     bool faults;
     uint64_t now_us, seq, trace;
     uint64_t n_allocs, n_syscalls;
+    struct sim_calls calls;
     struct sim_event *heap;
     size_t n_heap, cap_heap;
     uint32_t fds[SIM_FDS]; // index of the end + 1, or 0
@@ -81,8 +82,9 @@ extern struct sim_world *sim;
 uint64_t sim_rand(uint64_t below);
 /// Whether a fault of so many in a thousand happens now.
 bool sim_chance(unsigned per_mille);
-/// Whether the system call that begins now must fail; counts it and lets a microsecond pass.
-bool sim_call(void);
+/// Whether the system call that begins now must fail; counts it (also in *count, of sim->calls) and lets a
+/// microsecond pass.
+bool sim_call(unsigned *count);
 bool sim_alloc_fails(void);
 /// Adds a result to the trace and returns it.
 int64_t sim_note(int call, int fd, int64_t result);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Stacks of fibers: mapped with a guard page below, kept for reuse last in first out.
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "io/internal.h"
@@ -16,7 +17,16 @@
 #define MADV_GUARD_INSTALL 102 // Linux 6.13
 #endif
 
-enum { GUARD_BYTES = 4096, MAPPED_BYTES = GUARD_BYTES + FIBER_STACK_BYTES };
+// A stack is a multiple of every page size in use (4, 16 and 64 KiB).
+static size_t guard_bytes(void)
+{
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static size_t mapped_bytes(void)
+{
+    return guard_bytes() + FIBER_STACK_BYTES;
+}
 
 // At the top of a stack that is free.
 struct stack_free {
@@ -28,7 +38,7 @@ struct stack_free {
 // page costs two mappings for each stack, of which a process has 65,530 by default.
 static bool guard_install(char *p)
 {
-    return madvise(p, GUARD_BYTES, MADV_GUARD_INSTALL) == 0 || mprotect(p, GUARD_BYTES, PROT_NONE) == 0;
+    return madvise(p, guard_bytes(), MADV_GUARD_INSTALL) == 0 || mprotect(p, guard_bytes(), PROT_NONE) == 0;
 }
 
 static bool stack_map(struct stack_pool *p, struct fiber_stack *ret)
@@ -36,20 +46,20 @@ static bool stack_map(struct stack_pool *p, struct fiber_stack *ret)
     // NORESERVE: almost all of a stack is never touched. STACK (and NOHUGEPAGE on older kernels): no huge
     // pages.
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK;
-    char *m = (char *)mmap(NULL, MAPPED_BYTES, PROT_READ | PROT_WRITE, flags, -1, 0);
+    char *m = (char *)mmap(NULL, mapped_bytes(), PROT_READ | PROT_WRITE, flags, -1, 0);
     if (m == MAP_FAILED)
         return false;
-    (void)madvise(m, MAPPED_BYTES, MADV_NOHUGEPAGE);
+    (void)madvise(m, mapped_bytes(), MADV_NOHUGEPAGE);
     if (!guard_install(m)) {
-        munmap(m, MAPPED_BYTES);
+        munmap(m, mapped_bytes());
         return false;
     }
     // Tops at the same place of a page would all compete for the same sets of the first-level cache. 17 is
     // odd, so that the colours visit each of the 32 places of a half page.
     enum { LINE = 64, COLORS = 32, STEP = 17 };
     unsigned color = p->next_color++ * STEP % COLORS;
-    ret->low = m + GUARD_BYTES;
-    ret->top = m + MAPPED_BYTES - (size_t)color * LINE;
+    ret->low = m + guard_bytes();
+    ret->top = m + mapped_bytes() - (size_t)color * LINE;
     __lsan_register_root_region(ret->low, FIBER_STACK_BYTES);
     return true;
 }
@@ -71,7 +81,7 @@ bool stack_take(struct stack_pool *p, struct fiber_stack *ret)
 static bool stack_unmap(char *low)
 {
     __lsan_unregister_root_region(low, FIBER_STACK_BYTES);
-    if (munmap(low - GUARD_BYTES, MAPPED_BYTES) == 0)
+    if (munmap(low - guard_bytes(), mapped_bytes()) == 0)
         return true;
     __lsan_register_root_region(low, FIBER_STACK_BYTES);
     return false; // it would have split a mapping, and there are too many

@@ -14,7 +14,7 @@ enum call { CALL_POLL, CALL_RECV, CALL_SEND, CALL_SOCKET, CALL_CONNECT, CALL_ACC
 
 static int new_object(enum sim_kind kind)
 {
-    if (sim_call())
+    if (sim_call(&sim->calls.other))
         return -EMFILE;
     struct sim_end *e = sim_end_new(kind);
     int fd = sim_fd_new(e);
@@ -49,7 +49,7 @@ void sys_wake(int wake_fd)
 int sys_poll_add(int poll_fd, int fd, uint64_t data)
 {
     (void)poll_fd;
-    if (sim_call())
+    if (sim_call(&sim->calls.poll_add))
         return -ENOMEM;
     struct sim_end *e = sim_end_of_fd(fd);
     if (!e)
@@ -94,7 +94,7 @@ static int collect(struct epoll_event *ret_events, int max)
 
 int sys_poll_wait(int poll_fd, struct epoll_event *ret_events, int max, int timeout_ms)
 {
-    (void)sim_call();
+    (void)sim_call(&sim->calls.poll_wait);
     uint64_t until = timeout_ms < 0 ? UINT64_MAX : (sim->now_us / 1000 + (uint64_t)timeout_ms) * 1000;
     for (;;) {
         int n = collect(ret_events, max);
@@ -178,7 +178,7 @@ static int64_t receive(struct sim_end *e, char *buf, size_t cap)
 
 int64_t sys_recv(int fd, void *buf, size_t cap)
 {
-    bool fails = sim_call();
+    bool fails = sim_call(&sim->calls.recv);
     struct sim_end *e = sim_end_of_fd(fd);
     if (!e)
         return -EBADF;
@@ -223,7 +223,7 @@ static int64_t transmit(struct sim_end *e, const struct iovec *iov, unsigned n_i
 int64_t sys_send(int fd, const struct iovec *iov, unsigned n_iov, bool more)
 {
     (void)more;
-    bool fails = sim_call();
+    bool fails = sim_call(&sim->calls.send);
     struct sim_end *e = sim_end_of_fd(fd);
     if (!e)
         return -EBADF;
@@ -234,11 +234,13 @@ int64_t sys_send(int fd, const struct iovec *iov, unsigned n_iov, bool more)
 
 int sys_set_nonblocking(int fd)
 {
+    (void)sim_call(&sim->calls.other);
     return sim_end_of_fd(fd) ? 0 : -EBADF;
 }
 
 int sys_set_nodelay(int fd)
 {
+    (void)sim_call(&sim->calls.other);
     return sim_end_of_fd(fd) ? 0 : -EBADF;
 }
 
@@ -249,7 +251,7 @@ void sys_set_reset(int fd)
 
 int sys_socket(int family)
 {
-    if (sim_call() || sim_chance(sim->o.fd_fail_pm))
+    if (sim_call(&sim->calls.socket) || sim_chance(sim->o.fd_fail_pm))
         return (int)sim_note(CALL_SOCKET, -1, -EMFILE);
     struct sim_end *e = sim_end_new(SIM_FRESH);
     e->local.ss_family = (sa_family_t)family;
@@ -261,7 +263,7 @@ int sys_socket(int family)
 
 int sys_bind(int fd, const struct sockaddr *addr, socklen_t len)
 {
-    if (sim_call())
+    if (sim_call(&sim->calls.other))
         return -EADDRNOTAVAIL;
     sim_set_address(&sim_end_of_fd(fd)->local, addr, len);
     return 0;
@@ -287,7 +289,7 @@ static void set_local(struct sim_end *e)
 int sys_connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
     enum { SYN_GIVES_UP_US = 127 * 1000000 };
-    if (sim_call())
+    if (sim_call(&sim->calls.connect))
         return (int)sim_note(CALL_CONNECT, fd, -ENETUNREACH);
     struct sim_end *e = sim_end_of_fd(fd);
     if (!e || e->kind != SIM_FRESH)
@@ -306,13 +308,14 @@ int sys_connect(int fd, const struct sockaddr *addr, socklen_t len)
 
 int sys_socket_error(int fd)
 {
+    (void)sim_call(&sim->calls.other);
     struct sim_end *e = sim_end_of_fd(fd);
     return e ? take_error(e) : -EBADF;
 }
 
 int sys_accept(int fd, struct sockaddr_storage *ret_peer)
 {
-    bool fails = sim_call();
+    bool fails = sim_call(&sim->calls.accept);
     struct sim_end *l = sim_end_of_fd(fd);
     if (!l || l->kind != SIM_LISTENER)
         return l ? -EINVAL : -EBADF;
@@ -333,6 +336,7 @@ int sys_accept(int fd, struct sockaddr_storage *ret_peer)
 
 int sys_peer_name(int fd, struct sockaddr_storage *ret)
 {
+    (void)sim_call(&sim->calls.other);
     struct sim_end *e = sim_end_of_fd(fd);
     if (!e || e->kind != SIM_STREAM)
         return e ? -ENOTCONN : -EBADF;
@@ -342,6 +346,7 @@ int sys_peer_name(int fd, struct sockaddr_storage *ret)
 
 int sys_local_name(int fd, struct sockaddr_storage *ret)
 {
+    (void)sim_call(&sim->calls.other);
     struct sim_end *e = sim_end_of_fd(fd);
     if (!e)
         return -EBADF;
@@ -359,7 +364,7 @@ static void send_fin(struct sim_end *e)
 
 int sys_shutdown_write(int fd)
 {
-    (void)sim_call();
+    (void)sim_call(&sim->calls.shutdown);
     struct sim_end *e = sim_end_of_fd(fd);
     if (!e || e->kind != SIM_STREAM || e->is_reset)
         return e ? -ENOTCONN : -EBADF;
@@ -387,7 +392,7 @@ static void close_end(struct sim_end *e)
 
 void sys_close(int fd)
 {
-    (void)sim_call();
+    (void)sim_call(&sim->calls.close);
     struct sim_end *e = sim_end_of_fd(fd);
     CHECK(e != NULL);
     sim_note(CALL_CLOSE, fd, 0);
@@ -398,6 +403,7 @@ void sys_close(int fd)
 
 int64_t sys_unacked(int fd)
 {
+    (void)sim_call(&sim->calls.other);
     struct sim_end *e = sim_end_of_fd(fd), *peer = e ? sim_end_at(e->peer) : NULL;
     return peer ? (int64_t)(peer->tail - peer->arrived) : 0;
 }
@@ -461,7 +467,7 @@ int64_t sys_pread_cached(int fd, void *buf, size_t n, uint64_t offset)
 
 int64_t sys_pread(int fd, void *buf, size_t n, uint64_t offset)
 {
-    if (sim_call())
+    if (sim_call(&sim->calls.pread))
         return sim_note(CALL_PREAD, -1, -EIO);
     if (n > 1 && sim_chance(sim->o.short_io_pm))
         n = 1 + (size_t)sim_rand(n - 1);

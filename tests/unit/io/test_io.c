@@ -654,6 +654,27 @@ static void test_release(void **state)
     on_fiber(release);
 }
 
+static void move(void)
+{
+    struct io a, b, c;
+    pair(&a, &b);
+    send_text(&a, "before");
+    expect_text(&b, "before");
+    io_move(&c, &b);
+    assert_int_equal(b.fd, -1);
+    io_close(&b); // nothing
+    send_text(&a, "after");
+    expect_text(&c, "after");
+    io_close(&a);
+    io_close(&c);
+}
+
+static void test_move(void **state)
+{
+    (void)state;
+    on_fiber(move);
+}
+
 // ---- Files
 
 static int temp_file(size_t n)
@@ -960,6 +981,7 @@ int main(void)
         cmocka_unit_test(test_on_event),
         cmocka_unit_test(test_stale_events_go_nowhere),
         cmocka_unit_test(test_release),
+        cmocka_unit_test(test_move),
         cmocka_unit_test(test_pread),
         cmocka_unit_test(test_sendfile),
         cmocka_unit_test(test_splice),
