@@ -9,7 +9,7 @@
 
 enum addr_class {
     ADDR_CLASS_PUBLIC,
-#define ADDR_CLASS(id, name) ADDR_CLASS_##id,
+#define ADDR_CLASS(id, name, is_private) ADDR_CLASS_##id,
 #include "net/special.tbl"
 #undef ADDR_CLASS
     N_ADDR_CLASSES

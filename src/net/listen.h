@@ -21,6 +21,11 @@ struct listen_options {
 /// address. IPv6 sockets take IPv6 only. A unix socket that nobody listens at any more is replaced; one that
 /// is in use, or a file that is no socket, is an error.
 MUST_USE int listen_open(const struct addr *a, const struct listen_options *o, char error[LISTEN_ERROR_MAX]);
+/// n sockets for one address, one for each thread (o->reuse_port, where n is more than 1). Port 0: the kernel
+/// chooses one for all. Unlike listen_open it sees that another program of the same user has the port with
+/// SO_REUSEPORT. False: none is open, and error says why.
+MUST_USE bool listen_open_group(const struct addr *a, const struct listen_options *o, int *ret_fds,
+                                unsigned n, char error[LISTEN_ERROR_MAX]);
 /// The address that a listening socket has (the port that the kernel chose for port 0).
 MUST_USE bool listen_address(int fd, struct addr *ret);
 
