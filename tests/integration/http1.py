@@ -232,7 +232,9 @@ class Stream:
 
 
 def connect(port, host="127.0.0.1", timeout=10):
-    return Stream(socket.create_connection((host, port), timeout=timeout), timeout)
+    sock = socket.create_connection((host, port), timeout=timeout)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what is sent in two pieces arrives in two pieces
+    return Stream(sock, timeout)
 
 
 def request(method="GET", target="/", host="a.test", fields=(), body=None, version="HTTP/1.1"):

@@ -105,7 +105,8 @@ def test_standard_privacy_is_the_default(proxy):
     request(), request(target="/x"), request(target="http:///x"), request(target="http://"),
     request(target="http://a.test:99999/"), request(target="http://a.test:x/"), request(target="http://a.test:0/"),
     request(target="http://user:pass@127.0.0.1/"), request(target="ftp://127.0.0.1/"), request(target="http:a.test/"),
-    request(target="//a.test/"), request(target="http://[::1/"), request(target="http://a b.test/"), request(target="a.test:80")])
+    request(target="//a.test/"), request(target="http://[::1/"), request(target="http://a b.test/"), request(target="a.test:80")],
+    ids=lambda ask: ask.split(b"\r\n")[0].decode())
 def test_targets_that_are_not_for_a_proxy(weir, ask):
     w = weir(OPEN)
     with connect(w.http) as c:

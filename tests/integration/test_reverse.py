@@ -532,6 +532,11 @@ def routes(weir, origin):
     return weir(ROUTES, app=o.port), o
 
 
+def first_line(value):
+    """Names a case by its request line."""
+    return value.split(b"\r\n")[0].decode()
+
+
 @pytest.mark.parametrize("ask,body", [
     (request(target="/a"), b"exact a"), (request(target="/a/"), b"below a"), (request(target="/a/b/c?d"), b"below a"),
     (request("POST", "/when/x"), b"post"), (request("PUT", "/when/x"), b"post"),
@@ -543,7 +548,7 @@ def routes(weir, origin):
     (request(target="/when/x", fields=[("User-Agent", "My Robot/1.0")]), b"robot"),
     (request(target="/when/123"), b"number"), (request(target="/when/123x"), b"else"),
     (request(target="/when/../a"), b"exact a"), (request(target="/%61"), b"exact a"), (request(target="/./a/./b"), b"below a"),
-])
+], ids=first_line)
 def test_the_first_route_that_matches(routes, ask, body):
     with connect(routes[0].http) as c:
         r = c.ask(ask)
@@ -620,7 +625,7 @@ def test_deny_when(weir):
 # ---- methods that a proxy does not pass
 
 @pytest.mark.parametrize("ask", [
-    request("TRACE"), request("CONNECT", "a.test:443"), request("GET", "*"), request("PURGE"), request("CONNECT", "/")])
+    request("TRACE"), request("CONNECT", "a.test:443"), request("GET", "*"), request("PURGE"), request("CONNECT", "/")], ids=first_line)
 def test_refused_methods(plain, ask):
     w, o = plain()
     with connect(w.http) as c:
