@@ -107,7 +107,7 @@ void fiber_run_ready(struct loop *l);
 
 enum { LOOP_EVENTS_MAX = 256, LOOP_RANDOM_BYTES = 4096 };
 
-struct loop {
+struct loop { // NOLINT(clang-analyzer-optin.performance.Padding): by use
     // Hot
     uint64_t now_ms;
     struct fiber *current;
@@ -127,11 +127,13 @@ struct loop {
     void *asan_fake, *tsan;
     const void *asan_low;
     size_t asan_size;
-    // Touched by other threads
-    _Atomic(struct loop_msg *) posted __attribute__((aligned(64))); // newest first
-    _Atomic uint32_t posting;                                       // threads inside loop_post
+    // Touched by other threads, on cache lines of its own
+    char apart_before[64];
+    _Atomic(struct loop_msg *) posted; // newest first
+    _Atomic uint32_t posting;          // threads inside loop_post
+    char apart_after[64];
     // Cold
-    struct wheel wheel __attribute__((aligned(64)));
+    struct wheel wheel;
     struct epoll_event events[LOOP_EVENTS_MAX];
     unsigned random_left;
     unsigned char random[LOOP_RANDOM_BYTES];

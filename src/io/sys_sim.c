@@ -25,6 +25,7 @@ static int new_object(enum sim_kind kind)
 
 int sys_poll_new(void)
 {
+    CHECK(sim != NULL); // sim_begin comes first
     return new_object(SIM_POLL);
 }
 

@@ -312,7 +312,9 @@ static void test_many(void **state)
 static unsigned dig(volatile char *above, unsigned depth)
 {
     volatile char frame[1024];
-    frame[0] = above ? above[0] : 1;
+    frame[0] = 1;
+    if (above)
+        frame[0] = above[0];
     return depth ? dig(frame, depth - 1) + (unsigned)frame[0] : (unsigned)frame[0];
 }
 
