@@ -255,9 +255,10 @@ static bool address_reaches(const struct sockaddr_storage *listener, const struc
 
 struct sim_end *sim_listener_at(const struct sockaddr_storage *a)
 {
+    struct sim_end *all = sim->ends;
     for (uint32_t i = 0; i < sim->ends_used; i++) {
-        if (sim->ends[i].kind == SIM_LISTENER && address_reaches(&sim->ends[i].local, a))
-            return &sim->ends[i];
+        if (all[i].kind == SIM_LISTENER && address_reaches(&all[i].local, a))
+            return &all[i];
     }
     return NULL;
 }
