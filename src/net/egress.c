@@ -122,7 +122,8 @@ static void embedded_local64(struct embedded *e, const struct addr *a)
 static void embedded_find(const struct addr *a, struct embedded *e)
 {
     e->n = e->bits = 0;
-    if (a->family != AF_INET6 || addr_is_any(a) || addr_is_loopback(a))
+    static const uint8_t zeros[15];
+    if (a->family != AF_INET6 || (memcmp(a->v6, zeros, sizeof(zeros)) == 0 && a->v6[15] <= 1))
         return; // :: and ::1 carry nothing
     const struct special6 *found = NULL;
     for (size_t i = 0; i < ARRAY_LEN(embeds) && !found; i++)
