@@ -55,6 +55,7 @@ static enum err io_register(struct io *io, int fd, uint8_t state)
                 ? sys_poll_add(l->poll_fd, fd, (uint64_t)io->gen << 32 | (uint32_t)fd)
                 : -ENOMEM;
     if (unlikely(r < 0)) {
+        sys_set_reset(fd); // not served is no orderly end
         sys_close(fd);
         io->fd = -1;
         return resource_error(r);

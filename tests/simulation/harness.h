@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs a scenario in many worlds, each from one seed. A scenario sets up actors and what is tested on one
+// loop; the harness sees to it that it comes to an end, that nothing is left, and that a failure names the
+// seed that repeats it.
+//   SIM_SEEDS=1000   how many seeds (200)
+//   SIM_SEED=17      this seed alone
+#ifndef WEIR_TESTS_SIMULATION_HARNESS_H
+#define WEIR_TESTS_SIMULATION_HARNESS_H
+
+#include "io/sim.h"
+
+enum weather {
+    CALM,   // late, and little at a time; nothing fails
+    ROUGH,  // connections cut, refused and never answered, descriptors and memory that cannot be had
+    SINGLE, // one allocation or one system call fails
+};
+
+struct scenario {
+    const char *name;
+    /// Sets up, on the loop, undisturbed. seed is for what the scenario itself wants to vary.
+    void (*begin)(uint64_t seed);
+    /// Whether everything that was begun has come to its end.
+    bool (*is_done)(void *);
+    /// Checks the accounts and takes down, undisturbed. After it (and the end of the last fiber) no
+    /// descriptor, no memory and no chunk may be left.
+    void (*end)(enum weather weather);
+};
+
+/// For main.
+int simulate(const struct scenario *s);
+
+/// Ends the program with the seed when ok is false.
+void sim_expect(bool ok, const char *what, const char *file, int line);
+#define EXPECT(x) sim_expect((x), #x, __FILE__, __LINE__)
+
+/// Numbers from the scenario's seed, apart from the world's own.
+uint64_t scenario_rand(uint64_t below);
+
+#endif
