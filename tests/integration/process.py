@@ -122,7 +122,7 @@ class Weir(Process):
     """A running weir. `@name@` in the configuration is a port: one that was passed, or a free one that weir listens on
     (`@dead...@`: a free one where nobody listens)."""
 
-    def __init__(self, folder, text, env=None, files=None, arguments=None, **ports):
+    def __init__(self, folder, text, env=None, files=None, arguments=None, open_files=None, **ports):
         self.folder = folder
         self.ports = dict(ports)
         self.text = self.fill_in(text)
@@ -132,7 +132,10 @@ class Weir(Process):
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        super().__init__([weir_binary(), *(arguments or ["run", "-c", "weir.conf"])], folder, env)
+        argv = [weir_binary(), *(arguments or ["run", "-c", "weir.conf"])]
+        if open_files:
+            argv = ["sh", "-c", f'ulimit -n {open_files} && exec "$@"', "sh", *argv]
+        super().__init__(argv, folder, env)
         self.done = False
 
     def fill_in(self, text):

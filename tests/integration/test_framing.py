@@ -354,3 +354,42 @@ def test_random_bytes(proxy):
             assert answer == b"" or answer.startswith(b"HTTP/1.1 4") or answer.startswith(b"HTTP/1.1 50")
     with connect(w.http) as c:
         assert c.ask(request()).status == 200
+
+
+def test_what_an_origin_says_unasked_reaches_nobody(proxy):
+    """An answer on an idle connection belongs to no request: the connection goes, and the next request gets its own answer."""
+    def handler(x):
+        x.reply(body=x.request.target.encode())
+        if x.request.connection == 1:
+            x.send(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+    w, o = proxy(handler)
+    with connect(w.http) as c:
+        for i in range(20):
+            r = c.ask(request(target=f"/{i}"))
+            # Where it came together with an answer, that answer is refused instead of being passed on.
+            assert r.status == 502 if r.status != 200 else r.body == b"/%d" % i
+
+
+def test_content_in_answer_to_head(proxy):
+    def handler(x):
+        x.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+    w, o = proxy(handler)
+    with connect(w.http) as c:
+        for method in ("HEAD", "GET", "HEAD", "GET"):
+            r = c.ask(request(method))
+            assert r.status == 200 and r.body == (b"hello" if method == "GET" else b"") or r.status == 502
+
+
+def test_an_early_answer_leaves_no_request_behind(proxy):
+    """The origin answers after the head and takes what follows for the next request: nobody gets an answer to that."""
+    def handler(x):
+        x.reply(301 if x.request.target == "/early" else 200, body=x.request.target.encode(), fields=[("Location", "/")])
+    w, o = proxy(handler, read_content=False)
+    for i in range(50):
+        with connect(w.http) as attacker, connect(w.http) as victim:
+            attacker.send(b"POST /early HTTP/1.1\r\nHost: a.test\r\nContent-Length: %d\r\n\r\n" % len(SMUGGLED) + SMUGGLED)
+            r = victim.ask(request(target=f"/victim-{i}"))
+            assert r.status == 200 and r.body == b"/victim-%d" % i
+            assert attacker.read_response("POST").body == b"/early"
+            r = victim.ask(request(target=f"/again-{i}"))
+            assert r.status == 200 and r.body == b"/again-%d" % i

@@ -184,3 +184,30 @@ def test_refusals_are_counted(proxy):
                 pass
             c.read_response()
     wait_until(lambda: sum(refusals().values()) >= sum(before.values()) + 2, what="two refusals in the metrics")
+
+
+def test_no_descriptor_left(weir, origin, folder):
+    """With few descriptors and many clients: nobody crashes, and when the crowd has gone the next client is served."""
+    o = origin()
+    w = weir(CONF, app=o.port, wait=False, open_files=256)
+    wait_until(lambda: not w.running() or f"127.0.0.1:{w.http}" in w.stderr, what="a start or a refusal")
+    if not w.running():
+        # Too few for what is configured is a plain sentence and status 1 as well.
+        assert w.wait() == 1 and "file" in w.stderr
+        w.done = True
+        return
+    crowd = []
+    for _ in range(400):
+        c = connect(w.http)
+        c.send(request())
+        crowd.append(c)
+    for c in crowd:
+        c.close()
+
+    def served():
+        try:
+            with connect(w.http) as c:
+                return c.ask(request()).status == 200
+        except (Closed, ConnectionError, TimeoutError):
+            return False
+    wait_until(served, what="an answer after the crowd")
