@@ -36,8 +36,8 @@ MUST_USE enum err h1_head_scan(struct h1_head *h, const char *buf, size_t len, b
 /// or other end-to-end framing fields does not remove them (they are never forwarded as received anyway).
 MUST_USE enum err h1_parse_request(const char *buf, const struct h1_head *h, struct span listener_scheme, struct arena *a,
                                    struct request *ret);
-/// Parses a complete head of a response to a request with this method. ERR_BAD_RESPONSE and its kin. framing follows RFC 9112 6.3: 1xx, 204, 304,
-/// answers to HEAD and 2xx to CONNECT have none whatever their fields say.
+/// Parses a complete head of a response to a request with this method. ERR_BAD_RESPONSE and its kin. framing follows RFC 9112 6.3; for 1xx, 204, 304,
+/// answers to HEAD and 2xx to CONNECT no_content is set whatever their fields say.
 MUST_USE enum err h1_parse_response(const char *buf, const struct h1_head *h, enum http_method to_method, struct arena *a,
                                     struct response *ret);
 

@@ -46,7 +46,8 @@ struct response {
     struct span reason;
     enum http_version version;
     struct fields fields;
-    struct framing framing;
+    struct framing framing; // of the content; where no_content is set only what the fields say of it
+    bool no_content;        // by its nature: 1xx, 204, 304, an answer to HEAD, a 2xx to CONNECT
     bool keep_alive;
     bool upgrade; // a 101: with upgrade_token
     struct span upgrade_token;

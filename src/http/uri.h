@@ -22,11 +22,14 @@ struct authority {
 MUST_USE enum err authority_parse(struct span s, struct arena *a, struct authority *ret);
 
 /// A path in one canonical form: percent-encoded unreserved characters decoded, hex digits upper case, dot segments removed (RFC 3986 5.2.4,
-/// `%2e` included), and characters that may not stand in a path percent-encoded or refused. `%2F` stays `%2F`. ERR_BAD_TARGET for: a path not
-/// beginning with '/', a malformed percent-encoding, `%00`, a raw control character, space, '#', or backslash (raw and `%5C` both), and
-/// overlong or truncated UTF-8 after decoding; dot segments that climb above the root.
-/// Empty segments (`//`) are kept in *ret as they are. Where the input is already canonical *ret is the input and nothing is allocated.
+/// `%2e` included), characters that may not stand in a path (`"<>^`{|}`) percent-encoded. `%2F` stays `%2F`. ERR_BAD_TARGET for what servers read in
+/// different ways: a path not beginning with '/', a malformed percent-encoding, `%00`, a raw control character, space, '#' or octet above 126,
+/// backslash (raw and `%5C`), overlong UTF-8 (`%C0%AF`), dot segments that climb above the root, that have parameters (`..;x`), or that border on `%2F`.
+/// Empty segments (`//`) are kept as they are. Where the input is already canonical *ret is the input and nothing is allocated.
 MUST_USE enum err path_normalise(struct span path, struct arena *a, struct span *ret);
+/// The path as the laxest of servers might read it, for rules that deny: parameters (`;x`) of segments dropped, `%2F` a slash, empty segments
+/// merged. Of a normalised path; the input itself where there is nothing to do.
+MUST_USE enum err path_loose(struct span path, struct arena *a, struct span *ret);
 /// Characters of a query are checked (no control, space, '#', quotes and angle brackets are left as they came); it is never changed.
 MUST_USE enum err query_check(struct span query);
 

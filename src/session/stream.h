@@ -28,6 +28,10 @@ struct client_ops {
     void (*note_raw)(struct client_stream *s, uint64_t n, bool end);
     /// Bytes that the connection has already read beyond the request head (for a tunnel): moved to q.
     enum err (*take_buffered)(struct client_stream *s, struct chunkq *q);
+    /// Whether read would give something (content or its end) without a wait.
+    bool (*ready)(const struct client_stream *s);
+    /// In a tunnel: nothing more will be sent.
+    void (*end_write)(struct client_stream *s);
 };
 
 struct client_stream {
@@ -53,6 +57,12 @@ struct upstream_ops {
     struct io *(*raw)(struct upstream_stream *s);
     void (*note_raw)(struct upstream_stream *s, uint64_t n);
     enum err (*take_buffered)(struct upstream_stream *s, struct chunkq *q);
+    /// Whether read would give something (content or its end) without a wait.
+    bool (*ready)(const struct upstream_stream *s);
+    /// Waits until a byte of the response has come (or its end): ERR_OK or ERR_TIMEOUT, or the fiber's cancellation.
+    enum err (*wait)(struct upstream_stream *s, uint64_t deadline);
+    /// In a tunnel: nothing more will be sent.
+    void (*end_write)(struct upstream_stream *s);
     /// Ends the exchange: the connection goes back to its pool when it was provably clean, otherwise it is closed.
     void (*finish)(struct upstream_stream *s);
 };

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "balance/endpoints.h"
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "base/mem.h"
+
+enum { BUCKETS = 256 }; // chains stay short: a thread talks to some hundreds of addresses, and empty ones go
+
+struct endpoint {
+    struct endpoint *next; // in its bucket
+    struct endpoints *owner;
+    struct addr addr;
+    struct list idle;   // newest first
+    struct timer timer; // set while something is idle: when the oldest has been so for long enough
+    unsigned n_conns;   // idle and active
+};
+
+static unsigned bucket_of(const struct endpoints *es, const struct addr *a)
+{
+    return (unsigned)(hash_fast_seed(addr_ip_bytes(a), a->port) % es->n_buckets);
+}
+
+enum err endpoints_init(struct endpoints *es)
+{
+    *es = (struct endpoints){.n_buckets = BUCKETS, .max_idle = 512, .idle_ms = 60000};
+    slab_init(&es->conns, sizeof(struct upstream_conn));
+    es->table = (struct endpoint **)mem_calloc(BUCKETS, sizeof(struct endpoint *));
+    return es->table ? ERR_OK : ERR_NO_MEMORY;
+}
+
+void endpoints_configure(struct endpoints *es, unsigned max_idle, uint64_t idle_ms)
+{
+    es->max_idle = max_idle;
+    es->idle_ms = idle_ms;
+}
+
+static void endpoint_free_if_unused(struct endpoint *e)
+{
+    if (e->n_conns)
+        return;
+    struct endpoints *es = e->owner;
+    struct endpoint **p = &es->table[bucket_of(es, &e->addr)];
+    while (*p != e)
+        p = &(*p)->next;
+    *p = e->next;
+    es->n_endpoints--;
+    timer_cancel(&e->timer);
+    mem_free(e);
+}
+
+// Closes an idle connection.
+static void drop(struct upstream_conn *u)
+{
+    struct endpoint *e = (struct endpoint *)u->owner;
+    list_remove(&u->node);
+    e->owner->n_idle--;
+    upstream_close(u);
+    slab_free(&e->owner->conns, u);
+    e->n_conns--;
+}
+
+static void on_idle_event(struct io *io)
+{
+    // Whatever a server says between two exchanges (its end, bytes that nobody asked for), the connection is of no more use.
+    struct upstream_conn *u = container_of(io, struct upstream_conn, t.io);
+    struct endpoint *e = (struct endpoint *)u->owner;
+    if (!(io->state & (IO_READABLE | IO_PEER_ENDED | IO_BROKEN)))
+        return;
+    drop(u);
+    endpoint_free_if_unused(e);
+}
+
+static struct upstream_conn *oldest(struct endpoint *e)
+{
+    return container_of(e->idle.prev, struct upstream_conn, node);
+}
+
+static void on_timer(struct timer *t)
+{
+    struct endpoint *e = container_of(t, struct endpoint, timer);
+    while (!list_empty(&e->idle)) {
+        uint64_t due = oldest(e)->idle_since_ms + e->owner->idle_ms;
+        if (due > loop_now_ms()) {
+            timer_set(t, due);
+            return;
+        }
+        drop(oldest(e));
+    }
+    endpoint_free_if_unused(e);
+}
+
+static void on_finish(struct upstream_conn *u, bool reusable)
+{
+    struct endpoint *e = (struct endpoint *)u->owner;
+    struct endpoints *es = e->owner;
+    es->n_active--;
+    if (!reusable || es->n_idle >= es->max_idle) {
+        upstream_close(u);
+        slab_free(&es->conns, u);
+        e->n_conns--;
+        endpoint_free_if_unused(e);
+        return;
+    }
+    u->idle_since_ms = loop_now_ms();
+    u->t.io.on_event = on_idle_event;
+    if (list_empty(&e->idle))
+        timer_set(&e->timer, u->idle_since_ms + es->idle_ms);
+    list_push_front(&e->idle, &u->node);
+    es->n_idle++;
+}
+
+struct upstream_conn *endpoints_take(struct endpoints *es, const struct addr *a)
+{
+    struct endpoint *e = es->table[bucket_of(es, a)];
+    while (e && !addr_eq(&e->addr, a))
+        e = e->next;
+    if (!e || list_empty(&e->idle))
+        return NULL;
+    struct upstream_conn *u = container_of(e->idle.next, struct upstream_conn, node);
+    list_remove(&u->node);
+    if (list_empty(&e->idle))
+        timer_cancel(&e->timer);
+    u->t.io.on_event = NULL;
+    es->n_idle--;
+    es->n_active++;
+    return u;
+}
+
+static struct endpoint *endpoint_get(struct endpoints *es, const struct addr *a)
+{
+    struct endpoint **head = &es->table[bucket_of(es, a)];
+    for (struct endpoint *e = *head; e; e = e->next)
+        if (addr_eq(&e->addr, a))
+            return e;
+    struct endpoint *e = (struct endpoint *)mem_calloc(1, sizeof *e);
+    if (!e)
+        return NULL;
+    e->owner = es;
+    e->addr = *a;
+    list_init(&e->idle);
+    timer_init(&e->timer, on_timer);
+    e->next = *head;
+    *head = e;
+    es->n_endpoints++;
+    return e;
+}
+
+struct upstream_conn *endpoints_new(struct endpoints *es)
+{
+    struct upstream_conn *u = (struct upstream_conn *)slab_alloc(&es->conns);
+    if (u)
+        u->t = (struct transport){.io.fd = -1};
+    return u;
+}
+
+void endpoints_abandon(struct endpoints *es, struct upstream_conn *u)
+{
+    slab_free(&es->conns, u);
+}
+
+enum err endpoints_adopt(struct endpoints *es, const struct addr *a, struct upstream_conn *u)
+{
+    struct endpoint *e = endpoint_get(es, a);
+    if (!e) {
+        io_close(&u->t.io);
+        slab_free(&es->conns, u);
+        return ERR_NO_MEMORY;
+    }
+    upstream_init(u);
+    u->owner = e;
+    u->on_finish = on_finish;
+    e->n_conns++;
+    es->n_active++;
+    return ERR_OK;
+}
+
+void endpoints_drop_idle(struct endpoints *es)
+{
+    for (unsigned i = 0; i < es->n_buckets; i++) {
+        for (struct endpoint *e = es->table[i], *next; e; e = next) {
+            next = e->next;
+            while (!list_empty(&e->idle))
+                drop(oldest(e));
+            endpoint_free_if_unused(e);
+        }
+    }
+}
+
+void endpoints_fini(struct endpoints *es)
+{
+    if (!es->table)
+        return;
+    endpoints_drop_idle(es);
+    CHECK(es->n_active == 0);
+    mem_free(es->table);
+    es->table = NULL;
+    slab_fini(&es->conns);
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// The connections of one thread to upstream addresses, kept for reuse, last in first out. Keyed by address, so they outlive
+// the generations of the configuration that made them.
+#ifndef WEIR_BALANCE_ENDPOINTS_H
+#define WEIR_BALANCE_ENDPOINTS_H
+
+#include "base/slab.h"
+#include "net/addr.h"
+#include "session/upstream.h"
+
+struct endpoint;
+
+struct endpoints {
+    struct slab conns; // struct upstream_conn
+    struct endpoint **table;
+    unsigned n_buckets, n_endpoints;
+    unsigned n_idle, max_idle; // over all addresses
+    unsigned n_active;
+    uint64_t idle_ms;
+};
+
+/// max_idle: connections kept at most; idle_ms: how long one is kept unused.
+MUST_USE enum err endpoints_init(struct endpoints *es);
+void endpoints_configure(struct endpoints *es, unsigned max_idle, uint64_t idle_ms);
+/// Closes what is idle. Nothing may be active.
+void endpoints_fini(struct endpoints *es);
+/// Closes everything idle.
+void endpoints_drop_idle(struct endpoints *es);
+
+/// Takes a kept connection to this address, the one used last; NULL where there is none.
+struct upstream_conn *endpoints_take(struct endpoints *es, const struct addr *a);
+/// Memory for a connection, into whose t.io is dialled: then either endpoints_adopt or endpoints_abandon (not connected). NULL when memory is out.
+struct upstream_conn *endpoints_new(struct endpoints *es);
+/// The connection is open, to this address. On failure it is closed and its memory gone.
+MUST_USE enum err endpoints_adopt(struct endpoints *es, const struct addr *a, struct upstream_conn *u);
+void endpoints_abandon(struct endpoints *es, struct upstream_conn *u);
+
+#endif

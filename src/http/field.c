@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "http/field.h"
+
+#include "base/ascii.h"
+#include "base/check.h"
+
+static const struct {
+    struct span name;
+    unsigned flags;
+} known[N_FIELDS] = {
+    [FIELD_OTHER] = {SPAN_INIT(""), 0},
+#define FIELD(id, name, flags) [FIELD_##id] = {SPAN_INIT(name), flags},
+#include "http/fields.tbl"
+#undef FIELD
+};
+
+// ---- Names to ids: open addressing over length and three characters, the full name compared
+
+enum { SLOTS = 512, NAME_MAX_BYTES = 32, FIRST_CAP = 24 };
+static uint8_t slots[SLOTS];
+_Static_assert(N_FIELDS < 255, "ids fit the table");
+
+static unsigned slot_of(struct span s)
+{
+    unsigned a = (unsigned char)s.ptr[0] | 0x20, b = (unsigned char)s.ptr[s.len - 1] | 0x20,
+             c = (unsigned char)s.ptr[s.len / 2] | 0x20;
+    return (unsigned)(s.len * 31 + a * 7 + b * 59 + c * 131) % SLOTS;
+}
+
+__attribute__((constructor)) static void build_slots(void)
+{
+    for (unsigned id = 1; id < N_FIELDS; id++) {
+        CHECK(known[id].name.len <= NAME_MAX_BYTES);
+        unsigned i = slot_of(known[id].name);
+        while (slots[i])
+            i = (i + 1) % SLOTS;
+        slots[i] = (uint8_t)id;
+    }
+}
+
+enum field_id field_id_of(struct span name)
+{
+    if (name.len == 0 || name.len > NAME_MAX_BYTES)
+        return FIELD_OTHER;
+    for (unsigned i = slot_of(name); slots[i]; i = (i + 1) % SLOTS)
+        if (span_eq_ci(known[slots[i]].name, name))
+            return (enum field_id)slots[i];
+    return FIELD_OTHER;
+}
+
+struct span field_name(enum field_id id)
+{
+    return known[id].name;
+}
+
+unsigned field_flags(enum field_id id)
+{
+    return known[id].flags;
+}
+
+// ---- The table of a message
+
+void fields_init(struct fields *f, struct arena *arena)
+{
+    *f = (struct fields){.arena = arena};
+}
+
+static enum err append(struct fields *f, struct span name, enum field_id id, struct span value)
+{
+    if (unlikely(f->n == f->cap)) {
+        uint32_t cap = f->cap ? f->cap * 2 : FIRST_CAP;
+        struct field *v = (struct field *)arena_alloc(f->arena, cap * sizeof *v);
+        if (!v)
+            return ERR_NO_MEMORY;
+        if (f->n)
+            memcpy(v, f->v, f->n * sizeof *v);
+        f->v = v;
+        f->cap = cap;
+    }
+    f->v[f->n++] = (struct field){name, value, (uint16_t)id, 0};
+    f->present[id / 64] |= UINT64_C(1) << (id % 64);
+    return ERR_OK;
+}
+
+enum err fields_add(struct fields *f, enum field_id id, struct span value)
+{
+    return append(f, known[id].name, id, value);
+}
+
+enum err fields_add_named(struct fields *f, struct span name, struct span value)
+{
+    return append(f, name, field_id_of(name), value);
+}
+
+static struct field *find_from(const struct fields *f, uint32_t i, enum field_id id)
+{
+    for (; i < f->n; i++)
+        if (f->v[i].id == id && !f->v[i].removed)
+            return &f->v[i];
+    return NULL;
+}
+
+struct field *fields_get(const struct fields *f, enum field_id id)
+{
+    return fields_may_have(f, id) ? find_from(f, 0, id) : NULL;
+}
+
+struct field *fields_next(const struct fields *f, const struct field *prev)
+{
+    return find_from(f, (uint32_t)(prev - f->v) + 1, (enum field_id)prev->id);
+}
+
+static struct field *find_named(const struct fields *f, uint32_t i, enum field_id id, struct span name)
+{
+    if (id != FIELD_OTHER)
+        return find_from(f, i, id);
+    for (; i < f->n; i++)
+        if (f->v[i].id == FIELD_OTHER && !f->v[i].removed && span_eq_ci(f->v[i].name, name))
+            return &f->v[i];
+    return NULL;
+}
+
+struct field *fields_find(const struct fields *f, struct span name)
+{
+    return find_named(f, 0, field_id_of(name), name);
+}
+
+struct field *fields_find_next(const struct fields *f, const struct field *prev)
+{
+    return find_named(f, (uint32_t)(prev - f->v) + 1, (enum field_id)prev->id, prev->name);
+}
+
+struct span fields_value(const struct fields *f, enum field_id id)
+{
+    const struct field *x = fields_get(f, id);
+    return x ? x->value : SPAN_NONE;
+}
+
+unsigned fields_count(const struct fields *f, enum field_id id)
+{
+    unsigned n = 0;
+    for (const struct field *x = fields_get(f, id); x; x = fields_next(f, x))
+        n++;
+    return n;
+}
+
+void fields_remove(struct fields *f, enum field_id id)
+{
+    for (struct field *x = fields_get(f, id); x; x = fields_next(f, x))
+        x->removed = 1;
+}
+
+void fields_remove_named(struct fields *f, struct span name)
+{
+    for (struct field *x = fields_find(f, name); x; x = fields_find_next(f, x))
+        x->removed = 1;
+}
+
+enum err fields_set_named(struct fields *f, struct span name, struct span value)
+{
+    struct field *first = fields_find(f, name);
+    if (!first)
+        return fields_add_named(f, name, value);
+    for (struct field *x = fields_find_next(f, first); x; x = fields_find_next(f, x))
+        x->removed = 1;
+    first->value = value;
+    return ERR_OK;
+}
+
+enum err fields_set(struct fields *f, enum field_id id, struct span value)
+{
+    return fields_set_named(f, known[id].name, value);
+}
+
+struct span fields_joined(const struct fields *f, enum field_id id, struct arena *arena)
+{
+    const struct field *first = fields_get(f, id);
+    if (!first)
+        return SPAN_NONE;
+    size_t total = 0;
+    unsigned n = 0;
+    for (const struct field *x = first; x; x = fields_next(f, x), n++)
+        total += x->value.len + 2;
+    if (n == 1)
+        return first->value.ptr ? first->value : SPAN("");
+    char *p = arena_bytes(arena, total), *o = p;
+    if (!p)
+        return SPAN_NONE;
+    for (const struct field *x = first; x; x = fields_next(f, x)) {
+        if (o != p)
+            *o++ = ',', *o++ = ' ';
+        if (x->value.len)
+            memcpy(o, x->value.ptr, x->value.len);
+        o += x->value.len;
+    }
+    return span_of(p, (size_t)(o - p));
+}
+
+// ---- Lists and characters
+
+bool list_next(struct span *rest, struct span *ret_item)
+{
+    while (rest->len) {
+        size_t i = 0;
+        bool quoted = false;
+        for (; i < rest->len && (quoted || rest->ptr[i] != ','); i++) {
+            if (rest->ptr[i] == '"')
+                quoted = !quoted;
+            else if (quoted && rest->ptr[i] == '\\' && i + 1 < rest->len)
+                i++;
+        }
+        struct span item = span_trim(span_first(*rest, i));
+        *rest = span_skip(*rest, i + 1);
+        if (item.len) {
+            *ret_item = item;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool list_has(struct span list, struct span token)
+{
+    struct span item;
+    while (list_next(&list, &item))
+        if (span_eq_ci(item, token))
+            return true;
+    return false;
+}
+
+#define T 1 // tchar
+#define V 2 // may stand in a field value
+static const uint8_t classes[256] = {
+    ['\t'] = V, [' '] = V, ['!'] = T | V, ['"'] = V, ['#'] = T | V, ['$'] = T | V, ['%'] = T | V, ['&'] = T | V,
+    ['\''] = T | V, ['('] = V, [')'] = V, ['*'] = T | V, ['+'] = T | V, [','] = V, ['-'] = T | V, ['.'] = T | V, ['/'] = V,
+    ['0' ... '9'] = T | V, [':'] = V, [';'] = V, ['<'] = V, ['='] = V, ['>'] = V, ['?'] = V, ['@'] = V,
+    ['A' ... 'Z'] = T | V, ['['] = V, ['\\'] = V, [']'] = V, ['^'] = T | V, ['_'] = T | V, ['`'] = T | V,
+    ['a' ... 'z'] = T | V, ['{'] = V, ['|'] = T | V, ['}'] = V, ['~'] = T | V, [0x80 ... 0xff] = V,
+};
+
+bool http_is_tchar(unsigned char c)
+{
+    return classes[c] & T;
+}
+
+bool http_is_token(struct span s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (!(classes[(unsigned char)s.ptr[i]] & T))
+            return false;
+    return s.len > 0;
+}
+
+bool http_is_field_value(struct span s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (!(classes[(unsigned char)s.ptr[i]] & V))
+            return false;
+    return s.len == 0 || (s.ptr[0] != ' ' && s.ptr[0] != '\t' && s.ptr[s.len - 1] != ' ' && s.ptr[s.len - 1] != '\t');
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/exchange.h"
+
+#include "proxy/account.h"
+#include "proxy/page.h"
+#include "proxy/request_id.h"
+#include "proxy/thread.h"
+
+static const struct {
+    const char *name;
+    enum err (*run)(struct exchange *x);
+    bool once_answered;
+} phases[N_PHASES] = {
+#define PHASE(id, name, once_answered, text) [PHASE_##id] = {#name, phase_##name, once_answered},
+#include "proxy/phases.tbl"
+#undef PHASE
+};
+
+const char *phase_name(enum phase p)
+{
+    return p < N_PHASES ? phases[p].name : "done";
+}
+
+static enum err run_phases(struct exchange *x)
+{
+    for (unsigned p = 0; p < N_PHASES; p++) {
+        if (x->answer != ANSWER_NONE && x->answer != ANSWER_UPSTREAM && x->answer != ANSWER_TUNNEL &&
+            !phases[p].once_answered && p != PHASE_EXAMINE)
+            continue;
+        x->phase = (enum phase)p;
+        enum err e = phases[p].run(x);
+        if (e)
+            return e;
+    }
+    return ERR_OK;
+}
+
+// Whether the connection can go on after an error page: not where the request's framing is in doubt.
+static bool framing_is_sound(const struct exchange *x, enum err e)
+{
+    const struct err_info *i = err_info(e);
+    return i->status != 400 && i->status != 408 && i->status != 413 && i->status != 414 && i->status != 431 && i->status != 505 &&
+           x->req->method != METHOD_CONNECT;
+}
+
+enum err exchange_answer_error(struct exchange *x, enum err e)
+{
+    chunkq_clear(&x->content);
+    memset(&x->resp, 0, sizeof x->resp);
+    fields_init(&x->resp.fields, x->arena);
+    if (!framing_is_sound(x, e))
+        x->client->close = true;
+    struct span date;
+    enum err e2 = page_render(e, x->req, x->id, x->message, x->arena, &x->resp, &x->content);
+    if (!e2 && !arena_dup(x->arena, service_date(x->service), &date))
+        e2 = ERR_NO_MEMORY;
+    if (!e2)
+        e2 = fields_set(&x->resp.fields, FIELD_DATE, date);
+    x->answer = ANSWER_LOCAL;
+    return e2;
+}
+
+// Something went wrong: an answer of our own where none has begun.
+static void fail(struct exchange *x, enum err e)
+{
+    x->reason = e;
+    exchange_end_upstream(x);
+    fiber_uncancel();
+    if (x->client->head_sent || e == ERR_CANCELED || x->client->broken) {
+        x->client->close = x->client->broken = true;
+        return;
+    }
+    if (exchange_answer_error(x, e) || phase_deliver(x))
+        x->client->close = x->client->broken = true;
+}
+
+static void begin(struct exchange *x, struct client_conn *c, struct client_stream *s, struct request *req, struct arena *a)
+{
+    memset(x, 0, sizeof *x);
+    struct service_client *sc = container_of(c, struct service_client, conn);
+    x->service = (struct service *)c->owner;
+    x->gen = sc->gen;
+    x->listener = (const struct listener *)c->listener;
+    x->conn = c;
+    x->client = s;
+    x->req = req;
+    x->arena = a;
+    x->fiber = fiber_self();
+    x->started_us = loop_clock_us();
+    x->client_addr = c->peer;
+    x->scheme = x->listener->settings.scheme;
+    x->host = req->authority.text;
+    x->timeouts = &x->gen->timeouts;
+    x->file_fd = -1;
+    chunkq_init(&x->content);
+    fields_init(&x->resp.fields, a);
+    x->id = request_id_make(a);
+    io_watch(&c->t.io, x->fiber);
+}
+
+static void end(struct exchange *x)
+{
+    exchange_end_upstream(x);
+    io_watch(&x->conn->t.io, NULL);
+    if (!x->reason && !client_confirm_delivery(x->client))
+        x->reason = ERR_CANCELED;
+    account(x);
+    chunkq_fini(&x->content);
+}
+
+void exchange_serve(struct client_conn *c, struct client_stream *s, struct request *req, struct arena *a)
+{
+    struct exchange x;
+    begin(&x, c, s, req, a);
+    enum err e = run_phases(&x);
+    if (e)
+        fail(&x, e);
+    end(&x);
+}
+
+void exchange_refuse(struct client_conn *c, struct client_stream *s, struct request *req, struct arena *a, enum err e)
+{
+    struct exchange x;
+    begin(&x, c, s, req, a);
+    x.phase = PHASE_ADMIT;
+    fail(&x, e);
+    end(&x);
+}

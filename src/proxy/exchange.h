@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// One request and its answer. It lives on the stack of the client's fiber; what it allocates is in the request's arena.
+#ifndef WEIR_PROXY_EXCHANGE_H
+#define WEIR_PROXY_EXCHANGE_H
+
+#include "balance/pool.h"
+#include "http/message.h"
+#include "net/addr.h"
+#include "proxy/generation.h"
+#include "session/client.h"
+#include "session/stream.h"
+
+enum phase {
+#define PHASE(id, name, once_answered, text) PHASE_##id,
+#include "proxy/phases.tbl"
+#undef PHASE
+    N_PHASES
+};
+const char *phase_name(enum phase p);
+
+enum answer {
+    ANSWER_NONE,     // not decided yet
+    ANSWER_LOCAL,    // resp with content
+    ANSWER_FILE,     // resp with a part of a file
+    ANSWER_UPSTREAM, // resp, content from the upstream
+    ANSWER_TUNNEL,   // bytes both ways
+};
+
+struct exchange {
+    struct service *service;
+    struct generation *gen;
+    const struct listener *listener;
+    struct client_conn *conn;
+    struct client_stream *client;
+    struct request *req; // the one view: policy, routing and upstream see this
+    struct arena *arena;
+    struct fiber *fiber;
+    enum phase phase;
+    uint64_t started_us;
+
+    // identify
+    struct addr client_addr; // behind trusted proxies
+    bool peer_trusted;
+    struct span scheme, host; // as the client sees them
+    struct span id;
+
+    // route
+    const struct site *site;
+    const struct proxy *proxy;
+    const struct route *route;
+    struct span rest; // what the route's `*` stands for
+    const struct timeouts *timeouts;
+    bool tunnel_wanted; // CONNECT
+
+    // fetch
+    struct request out; // what goes upstream
+    struct upstream_stream *upstream;
+    struct server *server;
+    struct addr upstream_addr;
+    unsigned tries;
+    uint64_t connect_us, first_byte_us; // how long these took
+    struct fiber *uploader;
+    enum err upload_err; // of the client's side
+    bool uploading;      // the child fiber has not ended
+    uint64_t uploaded, body_limit;
+
+    // the answer
+    enum answer answer;
+    struct response resp;
+    struct chunkq content; // ANSWER_LOCAL
+    int file_fd;           // ANSWER_FILE
+    uint64_t file_offset;
+    uint16_t upstream_status;
+
+    // account
+    enum err reason;
+    struct span rule; // FILE:LINE of what decided
+    struct span message;
+};
+
+/// Serves one request to its end (struct client_hooks).
+void exchange_serve(struct client_conn *c, struct client_stream *s, struct request *req, struct arena *a);
+void exchange_refuse(struct client_conn *c, struct client_stream *s, struct request *req, struct arena *a, enum err e);
+
+// The phases. ERR_OK: go on (with x->answer set, to those that run once answered). An error becomes the answer.
+#define PHASE(id, name, once_answered, text) enum err phase_##name(struct exchange *x);
+#include "proxy/phases.tbl"
+#undef PHASE
+
+/// Prepares an answer of our own for an error (a page or a problem document). Nothing of an earlier answer remains.
+enum err exchange_answer_error(struct exchange *x, enum err e);
+/// Ends what is under way with the upstream.
+void exchange_end_upstream(struct exchange *x);
+
+#endif

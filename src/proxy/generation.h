@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+// A generation: the configuration compiled into what a request needs. Immutable, in one arena, refcounted over the threads.
+#ifndef WEIR_PROXY_GENERATION_H
+#define WEIR_PROXY_GENERATION_H
+
+#include <stdatomic.h>
+
+#include "admin/metrics.h"
+#include "balance/pool.h"
+#include "conf/conf.h"
+#include "http/h1.h"
+#include "net/dns.h"
+#include "net/egress.h"
+#include "net/listen.h"
+#include "policy/condition.h"
+#include "policy/pattern.h"
+#include "policy/rules.h"
+#include "policy/trust.h"
+#include "proxy/files.h"
+#include "proxy/service.h"
+#include "session/client.h"
+
+/// CONFIG.md `timeouts`, in milliseconds.
+struct timeouts {
+    uint64_t header, handshake, idle, connect, first_byte, between_bytes, tunnel_idle;
+};
+
+struct limits {
+    unsigned connections, per_client;
+    struct h1_limits h1;
+    uint64_t body;
+};
+
+enum field_op_kind { FIELD_OP_SET, FIELD_OP_ADD, FIELD_OP_REMOVE };
+/// `set request-header NAME VALUE` and its kin.
+struct field_op {
+    enum field_op_kind kind;
+    bool on_response;
+    struct span name, value;
+};
+struct field_ops {
+    const struct field_op *v;
+    unsigned n;
+};
+
+enum route_target { TARGET_POOL, TARGET_REDIRECT, TARGET_RESPOND, TARGET_FILES };
+
+struct route {
+    struct pattern *path;
+    const struct condition_set *when; // NULL: always
+    enum route_target target;
+    struct pool *pool;
+    unsigned status;   // redirect, respond
+    struct span text;  // redirect's URL (with {rest}), respond's text
+    struct files_root *files;
+    struct span strip; // prefix taken off the path, without the final slash
+    struct timeouts timeouts;
+    struct rules deny; // the route's own, then the site's
+    struct field_ops fields;
+    const struct span *upgrades; // tokens that may pass, lower case
+    unsigned n_upgrades;
+    struct span where; // FILE:LINE
+};
+
+struct site {
+    struct span name; // the first one written
+    struct rules deny;
+    struct field_ops fields;
+    const struct route *routes;
+    unsigned n_routes;
+    struct span where;
+    struct metric_set *metrics;
+};
+
+/// Which of a listener's sites has a name: exact, then the longest wildcard, then `*`.
+struct site_name {
+    struct span name; // lower case; of a wildcard what is behind `*`, with its dot
+    const struct site *site;
+};
+struct site_table {
+    const struct site_name *exact;  // open addressing by hash_keyed, empty slots have a NULL site
+    unsigned n_slots;               // a power of two, or 0
+    const struct site_name *suffix; // longest first
+    unsigned n_suffix;
+    const struct site *any;
+};
+
+struct proxy {
+    struct span name; // as the log says it: the first address
+    struct egress_rules egress;
+    struct rules clients; // who may use it at all
+    struct rules policy;
+    bool policy_default_deny;
+    bool private_; // privacy standard or strict: nothing identifies the client
+    struct timeouts timeouts;
+    struct span where, default_where;
+    struct metric_set *metrics;
+};
+
+enum listener_kind { LISTENER_SITES, LISTENER_PROXY, LISTENER_ADMIN };
+
+struct listener {
+    struct listener_spec spec;
+    enum listener_kind kind;
+    struct site_table sites;
+    const struct proxy *proxy;
+    struct client_settings settings;
+    struct span name; // ADDRESS:PORT
+    struct generation *gen;
+};
+
+struct generation {
+    _Atomic unsigned refs;
+    uint64_t number;
+    struct arena arena;
+    struct conf *conf;
+    struct listener *listeners;
+    struct listener_spec *specs;
+    unsigned n_listeners;
+    struct pool **pools;
+    unsigned n_pools;
+    struct site **sites;
+    unsigned n_sites;
+    struct proxy **proxies;
+    unsigned n_proxies;
+    struct timeouts timeouts;
+    struct limits limits;
+    struct trust trust;
+    struct dns_hosts hosts;
+    struct addr *resolvers;
+    unsigned n_resolvers;
+    struct listen_set own; // our own addresses: a forward proxy must not come back to them
+    unsigned max_idle;     // upstream connections kept, a thread
+};
+
+const struct listener *generation_listener(const struct generation *g, const struct addr *a);
+/// The site for a host (lower case, no final dot), or NULL.
+const struct site *site_table_find(const struct site_table *t, struct span host);
+/// The route of a site that takes the request, or NULL.
+const struct route *site_route(const struct site *s, const struct condition_input *in, struct span *ret_rest);
+
+#endif

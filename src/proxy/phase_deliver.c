@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+// deliver: the answer goes to the client, pulled from where it is.
+#include <unistd.h>
+
+#include "proxy/exchange.h"
+#include "proxy/tunnel.h"
+#include "proxy/upload.h"
+
+enum {
+    PULL_BYTES = 256 * 1024,
+    SPLICE_MIN_BYTES = 64 * 1024, // of known remaining length; below that copying is cheaper
+    SPLICE_BYTES = 1 << 20,
+    FILE_CHUNK_BYTES = CHUNK_MEDIUM_BYTES,
+};
+
+// ---- From the upstream
+
+// Content that came with the head goes out with it.
+static enum err first_content(struct exchange *x, struct chunkq *q)
+{
+    struct upstream_stream *u = x->upstream;
+    while (!u->response_complete && q->bytes < SPLICE_MIN_BYTES && u->ops->ready(u)) {
+        enum err e = u->ops->read(u, q, PULL_BYTES, DEADLINE_NONE);
+        if (e)
+            return e == ERR_EOF ? ERR_OK : e;
+    }
+    return ERR_OK;
+}
+
+static uint64_t remaining(const struct exchange *x, uint64_t sent)
+{
+    return x->resp.framing.kind == FRAMING_LENGTH ? x->resp.framing.length - sent : 0;
+}
+
+// Between two sockets, without the bytes passing through us. *ret_sent is counted up.
+static enum err splice_content(struct exchange *x, struct io *from, struct io *to, struct io_pipe *p, uint64_t left)
+{
+    while (left) {
+        size_t n;
+        enum err e = io_splice_in(from, p, (size_t)MIN(left, (uint64_t)SPLICE_BYTES),
+                                  deadline_in(x->timeouts->between_bytes), &n);
+        if (e)
+            return e == ERR_TIMEOUT ? ERR_UPSTREAM_STALLED : e == ERR_EOF || e == ERR_RESET ? ERR_RESPONSE_INCOMPLETE : e;
+        left -= n;
+        x->upstream->ops->note_raw(x->upstream, n);
+        e = io_splice_out(p, to, left > 0, x->client->stall_ms);
+        if (e) {
+            x->client->broken = true;
+            return e == ERR_TIMEOUT ? ERR_CLIENT_STALLED : ERR_CANCELED;
+        }
+        x->client->ops->note_raw(x->client, n, left == 0);
+    }
+    return ERR_OK;
+}
+
+static bool try_splice(struct exchange *x, uint64_t left, enum err *ret)
+{
+    struct io *from, *to;
+    struct io_pipe *p;
+    if (left < SPLICE_MIN_BYTES || !(from = x->upstream->ops->raw(x->upstream)) || !(to = x->client->ops->raw(x->client)) ||
+        !(p = io_pipe_get()))
+        return false;
+    *ret = splice_content(x, from, to, p, left);
+    io_pipe_put(p);
+    return true;
+}
+
+static enum err relay_content(struct exchange *x, struct chunkq *q, uint64_t sent)
+{
+    struct upstream_stream *u = x->upstream;
+    while (!u->response_complete) {
+        enum err e;
+        if (try_splice(x, remaining(x, sent), &e))
+            return e;
+        e = u->ops->read(u, q, PULL_BYTES, deadline_in(x->timeouts->between_bytes));
+        if (e && e != ERR_EOF)
+            return e;
+        sent += q->bytes;
+        e = x->client->ops->send(x->client, q, u->response_complete, u->trailers.n ? &u->trailers : NULL);
+        if (e)
+            return e;
+    }
+    return ERR_OK;
+}
+
+static enum err deliver_upstream(struct exchange *x)
+{
+    struct chunkq q;
+    chunkq_init(&q);
+    struct upstream_stream *u = x->upstream;
+    enum err e = first_content(x, &q);
+    uint64_t sent = q.bytes;
+    if (!e) {
+        bool end = u->response_complete && u->trailers.n == 0;
+        e = x->client->ops->send_head(x->client, &x->resp, &q, end);
+        if (!e && u->response_complete && !end)
+            e = x->client->ops->send(x->client, &q, true, &u->trailers);
+    }
+    if (!e)
+        e = relay_content(x, &q, sent);
+    chunkq_fini(&q);
+    if (x->upload_err && x->uploading == false && e == x->upload_err)
+        x->client->broken = true;
+    if (e && x->client->head_sent)
+        x->client->broken = x->client->close = true; // broken off: never as if whole
+    return e;
+}
+
+// ---- Our own
+
+static enum err send_file_by_reading(struct exchange *x, uint64_t left)
+{
+    struct chunkq q;
+    chunkq_init(&q);
+    enum err e = ERR_OK;
+    while (left && !e) {
+        struct chunk *c = chunk_new(FILE_CHUNK_BYTES);
+        size_t n = 0;
+        if (!c) {
+            e = ERR_NO_MEMORY;
+            break;
+        }
+        e = io_file_pread(x->file_fd, c->data, (size_t)MIN(left, (uint64_t)c->cap), x->file_offset, &n);
+        if (!e && n == 0)
+            e = ERR_EOF; // the file has shrunk meanwhile
+        if (!e) {
+            c->used = (uint32_t)n;
+            e = chunkq_append(&q, c, c->data, n);
+        }
+        chunk_unref(c);
+        if (!e) {
+            x->file_offset += n;
+            left -= n;
+            e = x->client->ops->send(x->client, &q, left == 0, NULL);
+        }
+    }
+    chunkq_fini(&q);
+    return e;
+}
+
+static enum err deliver_file(struct exchange *x)
+{
+    struct chunkq none;
+    chunkq_init(&none);
+    uint64_t left = x->resp.framing.length;
+    bool no_content = x->req->method == METHOD_HEAD;
+    enum err e = x->client->ops->send_head(x->client, &x->resp, &none, left == 0 || no_content);
+    if (!e && left && !no_content) {
+        struct io *raw = x->client->ops->raw(x->client);
+        if (raw) {
+            e = io_sendfile(raw, x->file_fd, x->file_offset, left, x->client->stall_ms);
+            x->client->ops->note_raw(x->client, e ? 0 : left, true);
+            if (e)
+                e = e == ERR_TIMEOUT ? ERR_CLIENT_STALLED : e == ERR_RESET ? ERR_CANCELED : ERR_IO;
+        } else {
+            e = send_file_by_reading(x, left);
+        }
+        if (e)
+            x->client->broken = x->client->close = true;
+    }
+    close(x->file_fd);
+    x->file_fd = -1;
+    return e;
+}
+
+static enum err deliver_local(struct exchange *x)
+{
+    if (x->req->method == METHOD_HEAD)
+        chunkq_clear(&x->content);
+    return x->client->ops->send_head(x->client, &x->resp, &x->content, true);
+}
+
+static enum err deliver_tunnel(struct exchange *x)
+{
+    struct chunkq none;
+    chunkq_init(&none);
+    x->client->close = true;
+    enum err e = x->client->ops->send_head(x->client, &x->resp, &none, false);
+    chunkq_fini(&none);
+    if (!e)
+        e = tunnel_run(x, x->timeouts->tunnel_idle);
+    return e;
+}
+
+enum err phase_deliver(struct exchange *x)
+{
+    switch (x->answer) {
+    case ANSWER_UPSTREAM:
+        return deliver_upstream(x);
+    case ANSWER_FILE:
+        return deliver_file(x);
+    case ANSWER_TUNNEL:
+        return deliver_tunnel(x);
+    case ANSWER_LOCAL:
+        return deliver_local(x);
+    case ANSWER_NONE:
+        break;
+    }
+    return ERR_INTERNAL;
+}

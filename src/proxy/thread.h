@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// What one worker thread has: its listeners, its clients' connections, its connections upstream, its resolver.
+#ifndef WEIR_PROXY_THREAD_H
+#define WEIR_PROXY_THREAD_H
+
+#include "balance/endpoints.h"
+#include "base/slab.h"
+#include "net/dns.h"
+#include "proxy/generation.h"
+
+struct service_listener {
+    struct list node;
+    struct io io;
+    struct addr addr;
+    struct service *service;
+    const struct listener *listener; // of the present generation
+    struct timer retry;              // accepting pauses until then (out of descriptors)
+};
+
+struct service {
+    struct generation *gen;
+    unsigned thread;
+    struct list listeners; // struct service_listener
+    struct list clients;   // struct service_client
+    struct slab client_slab;
+    unsigned n_clients;
+    struct endpoints endpoints;
+    struct dns *dns;
+    struct peer_counts *peers; // open connections by client address
+    bool draining;
+    void (*drained)(void *arg);
+    void *drained_arg;
+    int64_t date_s; // for which date holds
+    char date[32];
+};
+
+/// A client's connection with what the service notes beside it.
+struct service_client {
+    struct client_conn conn;
+    struct generation *gen; // whose settings and listener the connection uses
+};
+
+/// The Date of this second (29 characters).
+struct span service_date(struct service *s);
+
+#endif

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/tunnel.h"
+
+enum {
+    COPY_BYTES = 16 * 1024, // a read that brings this much begins a bulk transfer, which goes by splice
+    SPLICE_BYTES = 1 << 20,
+    STALL_MS = 60 * 1000, // the longest that one side may take to read
+};
+
+struct tunnel {
+    struct exchange *x;
+    struct fiber *parent;
+    uint64_t idle_ms;
+    uint64_t last_ms; // when a byte moved last, in either direction
+    bool child_done;
+    enum err child_err;
+};
+
+struct direction {
+    struct tunnel *t;
+    bool down; // from the upstream to the client
+    struct io *from, *to; // NULL where the bytes cannot be had bare
+};
+
+// A deadline that passed in one direction means nothing while the other one moves.
+static bool still_lives(struct tunnel *t)
+{
+    return loop_now_ms() < t->last_ms + t->idle_ms;
+}
+
+static uint64_t idle_deadline(const struct tunnel *t)
+{
+    return t->last_ms + t->idle_ms;
+}
+
+static enum err read_some(struct direction *d, struct chunkq *q)
+{
+    struct exchange *x = d->t->x;
+    for (;;) {
+        uint64_t deadline = idle_deadline(d->t);
+        enum err e = d->down ? x->upstream->ops->read(x->upstream, q, COPY_BYTES, deadline)
+                             : x->client->ops->read(x->client, q, COPY_BYTES, deadline);
+        if ((e == ERR_TIMEOUT || e == ERR_UPSTREAM_STALLED || e == ERR_CLIENT_UPLOAD_STALLED)) {
+            if (still_lives(d->t))
+                continue;
+            return ERR_TUNNEL_IDLE;
+        }
+        return e;
+    }
+}
+
+static enum err copy(struct direction *d, bool *ret_bulk)
+{
+    struct exchange *x = d->t->x;
+    struct chunkq q;
+    chunkq_init(&q);
+    enum err e;
+    *ret_bulk = false;
+    while (!(e = read_some(d, &q))) {
+        bool bulk = q.bytes >= COPY_BYTES - 64;
+        d->t->last_ms = loop_now_ms();
+        e = d->down ? x->client->ops->send(x->client, &q, false, NULL) : x->upstream->ops->send(x->upstream, &q, false, NULL);
+        if (e)
+            break;
+        d->t->last_ms = loop_now_ms();
+        if (bulk && d->from && d->to) {
+            *ret_bulk = true;
+            break;
+        }
+    }
+    chunkq_fini(&q);
+    return e;
+}
+
+static void note(struct direction *d, size_t n)
+{
+    struct exchange *x = d->t->x;
+    d->t->last_ms = loop_now_ms();
+    if (d->down) {
+        x->upstream->ops->note_raw(x->upstream, n);
+        x->client->ops->note_raw(x->client, n, false);
+    } else {
+        x->client->bytes_in += n;
+        x->upstream->bytes_out += n;
+    }
+}
+
+static enum err splice_all(struct direction *d, struct io_pipe *p)
+{
+    for (;;) {
+        size_t n;
+        enum err e = io_splice_in(d->from, p, SPLICE_BYTES, idle_deadline(d->t), &n);
+        if (e == ERR_TIMEOUT && still_lives(d->t))
+            continue;
+        if (e)
+            return e == ERR_TIMEOUT ? ERR_TUNNEL_IDLE : e;
+        e = io_splice_out(p, d->to, false, STALL_MS);
+        if (e)
+            return e;
+        note(d, n);
+    }
+}
+
+static enum err relay(struct direction *d)
+{
+    bool bulk;
+    enum err e = copy(d, &bulk);
+    if (!e && bulk) {
+        // Bytes that the codec had buffered went with the copy; from here on the sockets are all there is.
+        struct io_pipe *p = io_pipe_get();
+        if (p) {
+            e = splice_all(d, p);
+            io_pipe_put(p);
+        } else {
+            d->from = NULL;
+            e = copy(d, &bulk);
+        }
+    }
+    if (e != ERR_EOF)
+        return e;
+    struct exchange *x = d->t->x;
+    if (d->down)
+        x->client->ops->end_write(x->client);
+    else
+        x->upstream->ops->end_write(x->upstream);
+    return ERR_OK;
+}
+
+static void up_fiber(void *arg)
+{
+    struct direction *d = (struct direction *)arg;
+    struct tunnel *t = d->t;
+    t->child_err = relay(d);
+    t->child_done = true;
+    if (t->child_err)
+        fiber_cancel(t->parent, t->child_err);
+}
+
+enum err tunnel_run(struct exchange *x, uint64_t idle_ms)
+{
+    struct tunnel t = {.x = x, .parent = x->fiber, .idle_ms = idle_ms, .last_ms = loop_now_ms()};
+    struct io *client = x->client->ops->raw(x->client), *upstream = x->upstream->ops->raw(x->upstream);
+    struct direction up = {&t, false, client, upstream}, down = {&t, true, upstream, client};
+    struct fiber *child;
+    enum err e = fiber_start(up_fiber, &up, &child);
+    if (e)
+        return e;
+    e = relay(&down);
+    if (e && !t.child_done)
+        fiber_cancel(child, e);
+    fiber_join(child);
+    return e ? e : t.child_err;
+}

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/upstream_request.h"
+
+#include "base/ascii.h"
+
+enum { HOPS_MAX = 10 }; // this many weirs in Via are a loop
+
+static const struct span via_name = SPAN_INIT("weir");
+
+// Fields by which a client says who it is, or what it really asks for. An untrusted one's are dropped (INTERFACE 26, 54, 66): some
+// server might believe them.
+static const bool is_claim[N_FIELDS] = {
+    [FIELD_FORWARDED] = true,          [FIELD_X_FORWARDED_FOR] = true,      [FIELD_X_FORWARDED_HOST] = true,
+    [FIELD_X_FORWARDED_PORT] = true,   [FIELD_X_FORWARDED_PROTO] = true,    [FIELD_X_FORWARDED_SERVER] = true,
+    [FIELD_X_REAL_IP] = true,          [FIELD_X_CLIENT_IP] = true,          [FIELD_TRUE_CLIENT_IP] = true,
+    [FIELD_X_HOST] = true,             [FIELD_X_ORIGINAL_HOST] = true,      [FIELD_X_HTTP_HOST_OVERRIDE] = true,
+    [FIELD_X_ORIGINAL_URL] = true,     [FIELD_X_REWRITE_URL] = true,        [FIELD_X_HTTP_METHOD_OVERRIDE] = true,
+    [FIELD_X_REQUEST_ID] = true,
+};
+
+// Claims of any name in the X-Forwarded- family.
+static bool is_claim_name(struct span name)
+{
+    return span_starts_ci(name, SPAN("x-forwarded-")) || span_eq_ci(name, SPAN("x-cluster-client-ip")) ||
+           span_eq_ci(name, SPAN("cf-connecting-ip")) || span_eq_ci(name, SPAN("x-method-override")) ||
+           span_eq_ci(name, SPAN("x-http-method")) || span_eq_ci(name, SPAN("x-original-uri")) ||
+           span_eq_ci(name, SPAN("client-ip")) || span_eq_ci(name, SPAN("x-remote-ip")) ||
+           span_eq_ci(name, SPAN("x-remote-addr")) || span_eq_ci(name, SPAN("x-originating-ip"));
+}
+
+static enum err build_target(struct exchange *x)
+{
+    struct request *r = x->req, *o = &x->out;
+    struct span path = r->path;
+    if (r->form == TARGET_ASTERISK) {
+        o->target = SPAN("*");
+        return ERR_OK;
+    }
+    if (x->route && x->route->strip.len) {
+        path = span_skip(path, x->route->strip.len);
+        if (path.len == 0)
+            path = SPAN("/");
+    }
+    o->path = path;
+    if (!r->query.ptr) {
+        o->target = path;
+        return ERR_OK;
+    }
+    if (path.ptr + path.len + 1 == r->query.ptr) { // as they came, one behind the other
+        o->target = span_of(path.ptr, path.len + 1 + r->query.len);
+        return ERR_OK;
+    }
+    char *p = arena_bytes(x->arena, path.len + 1 + r->query.len);
+    if (!p)
+        return ERR_NO_MEMORY;
+    memcpy(p, path.ptr, path.len);
+    p[path.len] = '?';
+    if (r->query.len)
+        memcpy(p + path.len + 1, r->query.ptr, r->query.len);
+    o->target = span_of(p, path.len + 1 + r->query.len);
+    return ERR_OK;
+}
+
+enum err via_append(struct fields *f, struct arena *a, enum http_version received)
+{
+    struct span own = received == HTTP_1_0 ? SPAN("1.0 weir") : received == HTTP_2 ? SPAN("2.0 weir") : SPAN("1.1 weir");
+    if (!fields_get(f, FIELD_VIA))
+        return fields_add(f, FIELD_VIA, own);
+    struct span before = fields_joined(f, FIELD_VIA, a);
+    if (!before.ptr)
+        return ERR_NO_MEMORY;
+    struct span s = arena_printf(a, "%.*s, %.*s", SPAN_ARG(before), SPAN_ARG(own));
+    return s.ptr ? fields_set(f, FIELD_VIA, s) : ERR_NO_MEMORY;
+}
+
+static enum err check_loop(struct exchange *x)
+{
+    if (!fields_may_have(&x->req->fields, FIELD_VIA))
+        return ERR_OK;
+    unsigned hops = 0;
+    for (struct field *f = fields_get(&x->req->fields, FIELD_VIA); f; f = fields_next(&x->req->fields, f)) {
+        struct span rest = f->value, item;
+        while (list_next(&rest, &item))
+            hops += span_ends(item, via_name);
+    }
+    return hops >= HOPS_MAX ? ERR_LOOP : ERR_OK;
+}
+
+// Client and host for Forwarded (RFC 7239 4): an IPv6 address and a port need quotes.
+static struct span forwarded_element(struct exchange *x, const char *ip, bool v6)
+{
+    bool quote_host = span_find(x->host, ':') < x->host.len;
+    const char *q = quote_host ? "\"" : "";
+    return arena_printf(x->arena, v6 ? "for=\"[%s]\";host=%s%.*s%s;proto=%.*s" : "for=%s;host=%s%.*s%s;proto=%.*s", ip, q,
+                        SPAN_ARG(x->host), q, SPAN_ARG(x->scheme));
+}
+
+static enum err append_or_set(struct exchange *x, enum field_id id, struct span own)
+{
+    struct span before = x->peer_trusted ? fields_joined(&x->req->fields, id, x->arena) : SPAN_NONE;
+    if (!before.len)
+        return fields_add(&x->out.fields, id, own);
+    struct span s = arena_printf(x->arena, "%.*s, %.*s", SPAN_ARG(before), SPAN_ARG(own));
+    return s.ptr ? fields_add(&x->out.fields, id, s) : ERR_NO_MEMORY;
+}
+
+// What we say of the client to a server of ours.
+static enum err add_identity(struct exchange *x)
+{
+    char ip[ADDR_IP_TEXT_MAX];
+    size_t n = addr_format_ip(&x->conn->peer, ip);
+    struct span peer;
+    if (!arena_dup(x->arena, span_of(ip, n), &peer))
+        return ERR_NO_MEMORY;
+    struct span fwd = forwarded_element(x, peer.ptr, x->conn->peer.family == AF_INET6);
+    if (!fwd.ptr)
+        return ERR_NO_MEMORY;
+    enum err e = append_or_set(x, FIELD_X_FORWARDED_FOR, peer);
+    if (!e)
+        e = fields_add(&x->out.fields, FIELD_X_FORWARDED_PROTO, x->scheme);
+    if (!e && x->host.len)
+        e = fields_add(&x->out.fields, FIELD_X_FORWARDED_HOST, x->host);
+    if (!e)
+        e = append_or_set(x, FIELD_FORWARDED, fwd);
+    if (!e)
+        e = fields_add(&x->out.fields, FIELD_X_REQUEST_ID, x->id);
+    return e;
+}
+
+static bool passes(const struct exchange *x, const struct field *f)
+{
+    if (f->removed)
+        return false;
+    if (f->id == FIELD_OTHER)
+        return (x->proxy && !x->proxy->private_) || !is_claim_name(f->name);
+    if (f->id == FIELD_HOST || f->id == FIELD_VIA || f->id == FIELD_MAX_FORWARDS)
+        return false;
+    if (field_flags((enum field_id)f->id) & (FIELD_HOP | FIELD_FRAMING))
+        return false;
+    if (!is_claim[f->id])
+        return true;
+    return x->proxy && !x->proxy->private_;
+}
+
+static enum err copy_fields(struct exchange *x)
+{
+    const struct fields *in = &x->req->fields;
+    for (uint32_t i = 0; i < in->n; i++) {
+        const struct field *f = &in->v[i];
+        if (!passes(x, f))
+            continue;
+        enum err e = f->id == FIELD_OTHER ? fields_add_named(&x->out.fields, f->name, f->value)
+                                          : fields_add(&x->out.fields, (enum field_id)f->id, f->value);
+        if (e)
+            return e;
+    }
+    return ERR_OK;
+}
+
+static bool upgrade_allowed(const struct exchange *x, struct span token)
+{
+    if (!x->route)
+        return span_eq_ci(token, SPAN("websocket"));
+    for (unsigned i = 0; i < x->route->n_upgrades; i++)
+        if (span_eq_ci(token, x->route->upgrades[i]))
+            return true;
+    return false;
+}
+
+// Of the protocols that the client offers, those that may pass; none: the request goes on without the upgrade (RFC 9110 7.8).
+static enum err choose_upgrade(struct exchange *x)
+{
+    struct request *o = &x->out;
+    if (!o->upgrade)
+        return ERR_OK;
+    struct span rest = x->req->upgrade_token, item;
+    o->upgrade = false;
+    while (list_next(&rest, &item)) {
+        if (upgrade_allowed(x, item) && o->framing.kind == FRAMING_NONE) {
+            o->upgrade = true;
+            o->upgrade_token = item;
+            return ERR_OK;
+        }
+    }
+    return ERR_OK;
+}
+
+static enum err put_max_forwards(struct exchange *x)
+{
+    struct field *f = fields_get(&x->req->fields, FIELD_MAX_FORWARDS);
+    uint64_t hops;
+    if (!f || x->req->method != METHOD_OPTIONS || !num_parse_dec(f->value, 100000, &hops) || hops == 0)
+        return ERR_OK;
+    struct span s = arena_printf(x->arena, "%u", (unsigned)hops - 1);
+    return s.ptr ? fields_add(&x->out.fields, FIELD_MAX_FORWARDS, s) : ERR_NO_MEMORY;
+}
+
+enum err field_ops_apply(const struct field_ops *ops, bool on_response, struct fields *f)
+{
+    enum err e = ERR_OK;
+    for (unsigned i = 0; i < ops->n && !e; i++) {
+        const struct field_op *op = &ops->v[i];
+        if (op->on_response != on_response)
+            continue;
+        if (op->kind == FIELD_OP_REMOVE)
+            fields_remove_named(f, op->name);
+        else if (op->kind == FIELD_OP_SET)
+            e = fields_set_named(f, op->name, op->value);
+        else
+            e = fields_add_named(f, op->name, op->value);
+    }
+    return e;
+}
+
+enum err upstream_request_build(struct exchange *x)
+{
+    enum err e = check_loop(x);
+    if (e)
+        return e;
+    x->out = *x->req;
+    fields_init(&x->out.fields, x->arena);
+    h1_strip_hop_fields(&x->req->fields);
+    e = build_target(x);
+    if (!e && x->req->authority.text.len)
+        e = fields_add(&x->out.fields, FIELD_HOST, x->req->authority.text);
+    if (!e)
+        e = copy_fields(x);
+    if (!e)
+        e = put_max_forwards(x);
+    if (!e)
+        e = choose_upgrade(x);
+    if (!e && !x->proxy)
+        e = add_identity(x);
+    if (!e) {
+        struct span via = fields_joined(&x->req->fields, FIELD_VIA, x->arena);
+        if (via.ptr)
+            e = fields_add(&x->out.fields, FIELD_VIA, via);
+        if (!e)
+            e = via_append(&x->out.fields, x->arena, x->req->version);
+    }
+    if (!e && x->site)
+        e = field_ops_apply(&x->site->fields, false, &x->out.fields);
+    if (!e && x->route)
+        e = field_ops_apply(&x->route->fields, false, &x->out.fields);
+    return e;
+}

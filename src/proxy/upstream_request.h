@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// The request as it goes upstream: our own canonical message, made from the one view.
+#ifndef WEIR_PROXY_UPSTREAM_REQUEST_H
+#define WEIR_PROXY_UPSTREAM_REQUEST_H
+
+#include "proxy/exchange.h"
+
+/// Fills x->out from x->req: target, fields without what is for this hop or a claim of an untrusted client, and what we say of the
+/// client ourselves. ERR_NO_MEMORY, ERR_LOOP, ERR_UPGRADE_REFUSED.
+MUST_USE enum err upstream_request_build(struct exchange *x);
+/// Applies `set`, `add` and `remove` statements for requests or responses.
+MUST_USE enum err field_ops_apply(const struct field_ops *ops, bool on_response, struct fields *f);
+/// Appends ourselves to Via (RFC 9110 7.6.3).
+MUST_USE enum err via_append(struct fields *f, struct arena *a, enum http_version received);
+
+#endif
