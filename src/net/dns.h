@@ -75,7 +75,7 @@ struct dns_stats {
     uint64_t hits, misses, joined, failures, timeouts; // joined: waited for another's query
     uint32_t entries, in_flight;
 };
-const struct dns_stats *dns_stats(const struct dns *d);
+const struct dns_stats *dns_stats(struct dns *d);
 
 /// The seam. A question is one name and one family; the backend answers each exactly once with
 /// dns_question_done, from within query or later on the loop, or drops it when it is freed.
