@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "conf/source.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void conf_source_init(struct conf_source *s, bool disk)
+{
+    *s = (struct conf_source){.disk = disk};
+    arena_init(&s->arena, 0);
+}
+
+void conf_source_fini(struct conf_source *s)
+{
+    arena_fini(&s->arena);
+    s->files = NULL;
+}
+
+static struct conf_file *find(const struct conf_source *s, const char *path)
+{
+    for (struct conf_file *f = s->files; f; f = f->next)
+        if (strcmp(f->path, path) == 0)
+            return f;
+    return NULL;
+}
+
+static struct conf_file *add(struct conf_source *s, struct span path)
+{
+    struct conf_file *f = (struct conf_file *)arena_zalloc(&s->arena, sizeof *f);
+    if (!f || !(f->path = arena_cstr(&s->arena, path)))
+        return NULL;
+    f->next = s->files;
+    s->files = f;
+    return f;
+}
+
+bool conf_source_put(struct conf_source *s, const char *path, struct span content)
+{
+    struct conf_file *f = add(s, span_str(path));
+    return f && arena_dup(&s->arena, content, &f->content);
+}
+
+static const char *read_all(struct conf_source *s, int fd, struct span *ret)
+{
+    struct stat st;
+    if (fstat(fd, &st) || !S_ISREG(st.st_mode))
+        return "it is no regular file";
+    if (st.st_size > CONF_FILE_MAX_BYTES)
+        return "it is too large";
+    size_t cap = (size_t)st.st_size, n = 0;
+    char *p = arena_bytes(&s->arena, cap + 1);
+    if (!p)
+        return "out of memory";
+    while (n < cap) {
+        ssize_t r = read(fd, p + n, cap - n);
+        if (r < 0 && errno == EINTR)
+            continue;
+        if (r < 0)
+            return strerror(errno);
+        if (r == 0)
+            break;
+        n += (size_t)r;
+    }
+    *ret = span_of(p, n);
+    return NULL;
+}
+
+bool conf_source_read(struct conf_source *s, const char *path, struct span *ret, const char **ret_why)
+{
+    struct conf_file *f = find(s, path);
+    if (f) {
+        *ret = f->content;
+        *ret_why = "there is no such file";
+        return !f->missing;
+    }
+    if (!s->disk) {
+        *ret_why = "there is no such file";
+        return false;
+    }
+    struct span content = SPAN_NONE;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    const char *why = fd < 0 ? strerror(errno) : read_all(s, fd, &content);
+    if (fd >= 0)
+        close(fd);
+    if (why) {
+        *ret_why = why;
+        return false;
+    }
+    f = add(s, span_str(path));
+    if (!f) {
+        *ret_why = "out of memory";
+        return false;
+    }
+    *ret = f->content = content;
+    return true;
+}
+
+const char **conf_source_glob(struct conf_source *s, const char *pattern)
+{
+    if (!s->disk) { // what was found before stands in the bundle under the pattern's own name
+        struct conf_file *f = find(s, pattern);
+        const char **list = (const char **)arena_zalloc(&s->arena, 2 * sizeof *list);
+        if (!list)
+            return NULL;
+        if (f && !f->missing && !strpbrk(pattern, "*?[")) {
+            list[0] = f->path;
+            return list;
+        }
+        // One line a path.
+        struct span rest = f ? f->content : SPAN_NONE;
+        size_t n = 0;
+        for (struct span r = rest; r.len; n++)
+            span_cut(&r, '\n');
+        list = (const char **)arena_zalloc(&s->arena, (n + 1) * sizeof *list);
+        for (size_t i = 0; list && i < n; i++)
+            list[i] = arena_cstr(&s->arena, span_cut(&rest, '\n'));
+        return list;
+    }
+    glob_t g;
+    if (glob(pattern, GLOB_ERR, NULL, &g))
+        return NULL;
+    const char **list = (const char **)arena_zalloc(&s->arena, (g.gl_pathc + 1) * sizeof *list);
+    struct span all = SPAN("");
+    for (size_t i = 0; list && i < g.gl_pathc; i++) {
+        list[i] = arena_cstr(&s->arena, span_str(g.gl_pathv[i]));
+        all = arena_join(&s->arena, arena_join(&s->arena, all, span_str(g.gl_pathv[i])), SPAN("\n"));
+    }
+    globfree(&g);
+    if (strpbrk(pattern, "*?[") && !find(s, pattern) && !conf_source_put(s, pattern, all))
+        return NULL;
+    return list;
+}
+
+// ---- One run of bytes: for each file its path's length, its content's length (8 bytes each, this machine's order), and both.
+
+bool conf_source_pack(const struct conf_source *s, struct arena *a, struct span *ret)
+{
+    size_t total = 0;
+    for (const struct conf_file *f = s->files; f; f = f->next)
+        total += 16 + strlen(f->path) + f->content.len;
+    char *p = arena_bytes(a, total), *o = p;
+    if (!p)
+        return false;
+    for (const struct conf_file *f = s->files; f; f = f->next) {
+        uint64_t len[2] = {strlen(f->path), f->content.len};
+        memcpy(o, len, 16);
+        memcpy(o + 16, f->path, len[0]);
+        if (len[1])
+            memcpy(o + 16 + len[0], f->content.ptr, len[1]);
+        o += 16 + len[0] + len[1];
+    }
+    *ret = span_of(p, total);
+    return true;
+}
+
+bool conf_source_unpack(struct conf_source *s, struct span packed)
+{
+    while (packed.len) {
+        uint64_t len[2];
+        if (packed.len < 16)
+            return false;
+        memcpy(len, packed.ptr, 16);
+        packed = span_skip(packed, 16);
+        if (len[0] > packed.len || len[1] > packed.len - len[0])
+            return false;
+        struct conf_file *f = add(s, span_first(packed, len[0]));
+        if (!f || !arena_dup(&s->arena, span_of(packed.ptr + len[0], len[1]), &f->content))
+            return false;
+        packed = span_skip(packed, len[0] + len[1]);
+    }
+    return true;
+}
