@@ -524,6 +524,30 @@ static void test_fairness(void **state)
     on_fiber(fairness);
 }
 
+// Nor one that never has to wait.
+static void fairness_alone(void)
+{
+    struct io a, b;
+    pair(&a, &b);
+    uint64_t turns = loop_turns(loop_self());
+    char c;
+    size_t n;
+    for (unsigned i = 0; i < 1000; i++) {
+        struct iovec v = text_iov("x");
+        assert_int_equal(io_sendv(&a, &v, 1, false, soon(), &n), ERR_OK);
+        assert_int_equal(io_recv(&b, &c, 1, soon(), &n), ERR_OK);
+    }
+    assert_true(loop_turns(loop_self()) >= turns + 10);
+    io_close(&a);
+    io_close(&b);
+}
+
+static void test_fairness_alone(void **state)
+{
+    (void)state;
+    on_fiber(fairness_alone);
+}
+
 // ---- Events without a fiber
 
 struct conn {
@@ -813,6 +837,10 @@ static void splice_through(void)
             : relay_in.state & IO_BROKEN ? io_splice_out(p, &relay_in, false, 20000)
                                          : fiber_sleep(1);
     assert_int_equal(e, ERR_RESET);
+    assert_int_equal(p->held, 4);
+    io_pipe_put(p);
+    p = io_pipe_get();
+    assert_int_equal(p->held, 0);
     io_pipe_put(p);
     io_close(&b);
     io_close(&relay_in);
@@ -978,6 +1006,7 @@ int main(void)
         cmocka_unit_test(test_a_send_that_stalls_times_out),
         cmocka_unit_test(test_vectors),
         cmocka_unit_test(test_fairness),
+        cmocka_unit_test(test_fairness_alone),
         cmocka_unit_test(test_on_event),
         cmocka_unit_test(test_stale_events_go_nowhere),
         cmocka_unit_test(test_release),

@@ -158,7 +158,7 @@ static void square(void *arg)
 static void offload_main(void *arg)
 {
     uint64_t base = (uintptr_t)arg;
-    for (unsigned i = 0; i < 10; i++) {
+    for (unsigned i = 0; i < 20; i++) { // in all, more than the queue holds
         uint64_t v = base + i;
         assert_int_equal(loop_offload(square, &v), ERR_OK);
         assert_int_equal(v, (base + i) * (base + i));

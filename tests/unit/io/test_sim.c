@@ -476,6 +476,40 @@ static void test_a_relayed_exchange_costs_two_receives_and_two_sends(void **stat
     in_world(&(struct sim_options){.seed = 3}, relay_budget);
 }
 
+static void short_write(void)
+{
+    int fd[2];
+    struct io a, b;
+    char buf[150];
+    struct iovec v = {buf, 150};
+    size_t n;
+    memset(buf, 0, sizeof(buf));
+    sim_pair(fd);
+    assert_int_equal(io_open(&a, fd[0]), ERR_OK);
+    assert_int_equal(io_open(&b, fd[1]), ERR_OK);
+    assert_int_equal(io_sendv(&a, &v, 1, false, DEADLINE_NONE, &n), ERR_OK);
+    assert_int_equal(n, 100);
+    unsigned sends = sim_calls().send;
+    assert_int_equal(io_sendv_now(&a, &v, 1, false, &n), ERR_AGAIN);
+    assert_int_equal(sim_calls().send, sends); // known without asking
+    assert_int_equal(io_recv(&b, buf, 150, DEADLINE_NONE, &n), ERR_OK);
+    assert_int_equal(n, 100);
+    unsigned recvs = sim_calls().recv;
+    assert_int_equal(io_recv_now(&b, buf, 150, &n), ERR_AGAIN);
+    assert_int_equal(sim_calls().recv, recvs);
+    assert_int_equal(io_sendv(&a, &v, 1, false, DEADLINE_NONE, &n), ERR_OK);
+    assert_int_equal(n, 100);
+    assert_int_equal(sim_calls().send, sends + 1);
+    io_close(&a);
+    io_close(&b);
+}
+
+static void test_short_means_full_or_drained(void **state)
+{
+    (void)state;
+    in_world(&(struct sim_options){.seed = 1, .socket_buffer = 100}, short_write);
+}
+
 static void test_randomness_follows_the_seed(void **state)
 {
     (void)state;
@@ -502,6 +536,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_time_jumps, begin, end),
         cmocka_unit_test_setup_teardown(test_pair, begin, end),
         cmocka_unit_test_setup_teardown(test_a_relayed_exchange_costs_two_receives_and_two_sends, begin, end),
+        cmocka_unit_test_setup_teardown(test_short_means_full_or_drained, begin, end),
         cmocka_unit_test_setup_teardown(test_randomness_follows_the_seed, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
