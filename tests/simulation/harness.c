@@ -13,11 +13,9 @@ static struct {
     uint64_t rng;
 } now;
 
-void sim_expect(bool ok, const char *what, const char *file, int line)
+void sim_unexpected(const char *what, const char *file, int line)
 {
     static const char *const weathers[] = {"calm", "rough", "single"};
-    if (ok)
-        return;
     fprintf(stderr,
             "%s:%d: %s does not hold\n  scenario %s, %s weather, alloc_fail_at %llu, syscall_fail_at %llu; "
             "repeat it with "

@@ -29,9 +29,9 @@ struct scenario {
 /// For main.
 int simulate(const struct scenario *s);
 
-/// Ends the program with the seed when ok is false.
-void sim_expect(bool ok, const char *what, const char *file, int line);
-#define EXPECT(x) sim_expect((x), #x, __FILE__, __LINE__)
+/// Ends the program with the seed.
+NORETURN void sim_unexpected(const char *what, const char *file, int line);
+#define EXPECT(x) ((x) ? (void)0 : sim_unexpected(#x, __FILE__, __LINE__))
 
 /// Numbers from the scenario's seed, apart from the world's own.
 uint64_t scenario_rand(uint64_t below);
