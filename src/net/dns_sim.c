@@ -35,7 +35,7 @@ static void answer(struct sim_question *sq)
     struct dns_question *q = sq->question;
     struct addr addrs[DNS_ADDRS_MAX];
     unsigned n = 0;
-    uint32_t ttl_s = TTL_DEFAULT_S;
+    uint32_t ttl_s = UINT32_MAX;
     enum err e = sq->fails ? ERR_DNS_FAILED : ERR_OK;
     list_remove(&sq->node);
     mem_free(sq);
@@ -49,7 +49,7 @@ static void answer(struct sim_question *sq)
             addrs[n].family == q->family)
             n++;
     }
-    dns_question_done(q, e, addrs, n, ttl_s);
+    dns_question_done(q, e, addrs, n, ttl_s == UINT32_MAX ? (uint32_t)TTL_DEFAULT_S : ttl_s);
 }
 
 static void on_timer(struct timer *t)
