@@ -180,6 +180,7 @@ static void deadlines(void)
     size_t n;
     pair(&a, &b);
     uint64_t begin = loop_now_ms();
+    assert_int_equal(io_recv_now(&b, &c, 1, &n), ERR_AGAIN); // new, so it is asked
     assert_int_equal(io_recv(&a, &c, 1, begin + 5, &n), ERR_TIMEOUT);
     assert_true(loop_now_ms() >= begin + 5);
     assert_int_equal(io_recv(&a, &c, 1, begin, &n), ERR_TIMEOUT); // past
@@ -854,7 +855,79 @@ static void test_splice(void **state)
     on_fiber(splice_through);
 }
 
+static void splice_waits_end(void)
+{
+    struct io a, b;
+    size_t n;
+    pair(&a, &b);
+    struct io_pipe *p = io_pipe_get();
+    assert_int_equal(io_splice_in(&a, p, 100, loop_now_ms() + 5, &n), ERR_TIMEOUT);
+    fiber_cancel(fiber_self(), ERR_SHUTDOWN);
+    assert_int_equal(io_splice_in(&a, p, 100, soon(), &n), ERR_SHUTDOWN);
+    fiber_uncancel();
+    // Nobody reads: what is in the pipe stays there.
+    enum err e = ERR_OK;
+    while (!e) {
+        char block[4096] = {0};
+        assert_int_equal(write(p->w, block, sizeof(block)), sizeof(block));
+        p->held = sizeof(block);
+        e = io_splice_out(p, &a, true, 20);
+    }
+    assert_int_equal(e, ERR_TIMEOUT);
+    assert_true(p->held > 0);
+    int fd = temp_file(4096);
+    assert_int_equal(io_sendfile(&a, fd, 0, 4096, 20), ERR_TIMEOUT);
+    io_close_reset(&b);
+    assert_int_equal(io_splice_out(p, &a, true, 20000), ERR_RESET);
+    assert_int_equal(io_sendfile(&a, fd, 0, 4096, 20000), ERR_RESET);
+    struct io_pipe *q = io_pipe_get();
+    assert_int_equal(io_splice_in(&a, q, 100, soon(), &n), ERR_RESET);
+    assert_int_equal(io_splice_in(&a, q, 100, soon(), &n), ERR_RESET);
+    io_pipe_put(q);
+    io_pipe_put(p);
+    io_close(&a);
+    close(fd);
+}
+
+static void test_splice_waits_end(void **state)
+{
+    (void)state;
+    on_fiber(splice_waits_end);
+}
+
 // ---- What only the kernel has
+
+static void no_sockets(void)
+{
+    struct io a;
+    int p[2], fd;
+    char c;
+    size_t n;
+    // A regular file cannot be waited for.
+    fd = temp_file(1);
+    assert_int_equal(io_open(&a, fd), ERR_IO);
+    assert_int_equal(a.fd, -1);
+    assert_int_equal(fcntl(fd, F_GETFD), -1); // closed
+    assert_int_equal(io_open(&a, -1), ERR_IO);
+    assert_int_equal(pipe(p), 0);
+    assert_int_equal(io_open(&a, p[0]), ERR_OK);
+    assert_int_equal(io_recv_now(&a, &c, 1, &n), ERR_IO);
+    io_close(&a);
+    close(p[1]);
+    // A listener that was shut down gives nothing any more, and does not let its owner turn in circles.
+    listen_begin();
+    assert_int_equal(shutdown(listener.fd, SHUT_RDWR), 0);
+    assert_int_equal(io_accept_now(&listener, &fd, NULL), ERR_AGAIN);
+    struct sockaddr_storage x;
+    assert_int_equal(io_peer_address(&listener, &x), ERR_RESET);
+    io_close(&listener);
+}
+
+static void test_what_is_no_socket(void **state)
+{
+    (void)state;
+    on_fiber(no_sockets);
+}
 
 static int nodelay_of(const struct io *io)
 {
@@ -1015,6 +1088,8 @@ int main(void)
         cmocka_unit_test(test_sendfile),
         cmocka_unit_test(test_splice),
 #ifndef WEIR_IO_SIM
+        cmocka_unit_test(test_splice_waits_end),
+        cmocka_unit_test(test_what_is_no_socket),
         cmocka_unit_test(test_nodelay),
         cmocka_unit_test(test_unix_socket),
         cmocka_unit_test(test_no_files),

@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/un.h>
 
 static struct sockaddr_in addr;
 static struct io listener;
@@ -399,6 +400,174 @@ static void test_pair(void **state)
     in_world(&(struct sim_options){.seed = 1}, talk_over_pair);
 }
 
+static void test_a_loop_that_cannot_be_had(void **state)
+{
+    (void)state;
+    static const struct {
+        struct sim_options o;
+        enum err e;
+    } cases[] = {{{.alloc_fail_at = 1}, ERR_NO_MEMORY},
+                 {{.syscall_fail_at = 1}, ERR_NO_FILES},
+                 {{.syscall_fail_at = 2}, ERR_NO_FILES}};
+    for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+        sim_begin(&cases[i].o);
+        struct loop *l;
+        assert_int_equal(loop_new(&l), cases[i].e);
+        assert_null(loop_self());
+        assert_int_equal(sim_open_fds(), 0);
+    }
+}
+
+// ---- Addresses of each family
+
+static struct sockaddr_storage family_addr, family_from;
+
+static void talk_over_family(void)
+{
+    struct io l, a, b;
+    struct sockaddr_storage got;
+    int fd;
+    enum err e;
+    assert_int_equal(io_open(&l, sim_listen((struct sockaddr *)&family_addr, sizeof(family_addr))), ERR_OK);
+    const struct sockaddr *from = family_from.ss_family ? (struct sockaddr *)&family_from : NULL;
+    assert_int_equal(io_connect(&a, (struct sockaddr *)&family_addr, sizeof(family_addr), from,
+                                sizeof(family_from), DEADLINE_NONE),
+                     ERR_OK);
+    while ((e = io_accept_now(&l, &fd, &got)) == ERR_AGAIN)
+        assert_int_equal(io_wait_readable(&l, DEADLINE_NONE), ERR_OK);
+    assert_int_equal(e, ERR_OK);
+    assert_int_equal(io_open(&b, fd), ERR_OK);
+    assert_int_equal(got.ss_family, family_addr.ss_family);
+    if (from)
+        assert_memory_equal(&got, &family_from, sizeof(got));
+    assert_int_equal(io_peer_address(&a, &got), ERR_OK);
+    assert_memory_equal(&got, &family_addr, sizeof(got));
+    struct iovec v = {(void *)(uintptr_t) "x", 1};
+    size_t n;
+    char c;
+    assert_int_equal(io_sendv(&a, &v, 1, false, DEADLINE_NONE, &n), ERR_OK);
+    assert_int_equal(io_recv(&b, &c, 1, DEADLINE_NONE, &n), ERR_OK);
+    assert_int_equal(c, 'x');
+    io_close(&a);
+    io_close(&b);
+    // To another port or path there is nobody.
+    ((struct sockaddr_in *)&family_addr)->sin_port ^= 1; // the same place in each family; in a path, a letter
+    assert_int_equal(
+        io_connect(&a, (struct sockaddr *)&family_addr, sizeof(family_addr), NULL, 0, DEADLINE_NONE),
+        ERR_CONNECT_REFUSED);
+    io_close(&l);
+}
+
+static void test_address_families(void **state)
+{
+    (void)state;
+    const struct sim_options o = {.seed = 1};
+    memset(&family_addr, 0, sizeof(family_addr));
+    memset(&family_from, 0, sizeof(family_from));
+    struct sockaddr_in *in = (struct sockaddr_in *)&family_from;
+    *in = (struct sockaddr_in){
+        .sin_family = AF_INET, .sin_port = htons(99), .sin_addr.s_addr = htonl(0x7f000009)};
+    memcpy(&family_addr, &addr, sizeof(addr));
+    in_world(&o, talk_over_family);
+
+    memset(&family_from, 0, sizeof(family_from));
+    struct sockaddr_in6 in6 = {
+        .sin6_family = AF_INET6, .sin6_port = htons(7002), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    memset(&family_addr, 0, sizeof(family_addr));
+    memcpy(&family_addr, &in6, sizeof(in6));
+    in_world(&o, talk_over_family);
+
+    struct sockaddr_un un = {.sun_family = AF_UNIX, .sun_path = "/run/somewhere"};
+    memset(&family_addr, 0, sizeof(family_addr));
+    memcpy(&family_addr, &un, sizeof(un));
+    in_world(&o, talk_over_family);
+}
+
+// ---- Crowds
+
+enum { CROWD = 300 }; // more than the backlog holds
+static unsigned n_in;
+static enum err crowd_end[CROWD];
+
+static void crowd_main(void *arg)
+{
+    struct io io;
+    char c;
+    size_t n;
+    assert_int_equal(dial(&io, DEADLINE_NONE), ERR_OK);
+    n_in++;
+    crowd_end[(uintptr_t)arg] = io_recv(&io, &c, 1, DEADLINE_NONE, &n);
+    io_close(&io);
+}
+
+static void crowd(void)
+{
+    static struct io accepted[CROWD];
+    struct fiber *f[CROWD];
+    unsigned n_accepted = 0;
+    n_in = 0;
+    open_listener();
+    for (unsigned i = 0; i < CROWD; i++)
+        assert_int_equal(fiber_start(crowd_main, (void *)(uintptr_t)i, &f[i]), ERR_OK);
+    assert_int_equal(fiber_sleep(500), ERR_OK);
+    assert_true(n_in < CROWD); // the backlog is full; the others try again
+    while (n_in < CROWD) {
+        int fd;
+        while (n_accepted < CROWD - 10 && io_accept_now(&listener, &fd, NULL) == ERR_OK)
+            assert_int_equal(io_open(&accepted[n_accepted++], fd), ERR_OK);
+        assert_int_equal(fiber_sleep(100), ERR_OK);
+    }
+    for (unsigned i = 0; i < n_accepted; i++)
+        io_close(&accepted[i]);
+    io_close(&listener); // whom it did not accept it resets
+    unsigned ended = 0, reset = 0;
+    for (unsigned i = 0; i < CROWD; i++) {
+        fiber_join(f[i]);
+        ended += crowd_end[i] == ERR_EOF;
+        reset += crowd_end[i] == ERR_RESET;
+    }
+    assert_true(n_accepted < CROWD);
+    assert_int_equal(ended, n_accepted);
+    assert_int_equal(reset, CROWD - n_accepted);
+}
+
+static void test_crowd(void **state)
+{
+    (void)state;
+    in_world(&(struct sim_options){.seed = 1}, crowd);
+}
+
+static void many_segments(void)
+{
+    enum { SEGMENTS = 20000 };
+    int fd[2];
+    struct io a, b;
+    sim_pair(fd);
+    assert_int_equal(io_open(&a, fd[0]), ERR_OK);
+    assert_int_equal(io_open(&b, fd[1]), ERR_OK);
+    size_t n, have = 0;
+    for (unsigned i = 0; i < SEGMENTS; i++) {
+        char c = (char)i;
+        struct iovec v = {&c, 1};
+        assert_int_equal(io_sendv_now(&a, &v, 1, false, &n), ERR_OK);
+    }
+    while (have < SEGMENTS) {
+        char buf[1000];
+        assert_int_equal(io_recv(&b, buf, sizeof(buf), DEADLINE_NONE, &n), ERR_OK);
+        for (size_t i = 0; i < n; i++)
+            assert_int_equal(buf[i], (char)(have + i));
+        have += n;
+    }
+    io_close(&a);
+    io_close(&b);
+}
+
+static void test_many_segments_under_way(void **state)
+{
+    (void)state;
+    in_world(&(struct sim_options){.seed = 1, .delay_pm = 1000, .delay_max_ms = 10000}, many_segments);
+}
+
 // ---- The price of a kept-alive exchange through a relay
 
 enum { EXCHANGES = 100 };
@@ -535,6 +704,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_world_where_nothing_can_happen_ends, begin, end),
         cmocka_unit_test_setup_teardown(test_time_jumps, begin, end),
         cmocka_unit_test_setup_teardown(test_pair, begin, end),
+        cmocka_unit_test_setup_teardown(test_a_loop_that_cannot_be_had, begin, end),
+        cmocka_unit_test_setup_teardown(test_address_families, begin, end),
+        cmocka_unit_test_setup_teardown(test_crowd, begin, end),
+        cmocka_unit_test_setup_teardown(test_many_segments_under_way, begin, end),
         cmocka_unit_test_setup_teardown(test_a_relayed_exchange_costs_two_receives_and_two_sends, begin, end),
         cmocka_unit_test_setup_teardown(test_short_means_full_or_drained, begin, end),
         cmocka_unit_test_setup_teardown(test_randomness_follows_the_seed, begin, end),
