@@ -90,8 +90,15 @@ static int unregister(struct io *io)
 
 void io_close(struct io *io)
 {
-    if (io->fd >= 0)
-        sys_close(unregister(io)); // which ends the registration too
+    if (io->fd < 0)
+        return;
+    bool shared = io->state & IO_NODELAY_SET;
+    int fd = unregister(io);
+    // A close ends the registration too, but not while another process has the socket open, as it may a
+    // listener.
+    if (shared)
+        sys_poll_remove(loop_current->poll_fd, fd);
+    sys_close(fd);
 }
 
 void io_close_reset(struct io *io)

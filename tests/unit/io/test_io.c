@@ -966,6 +966,27 @@ static void test_nodelay(void **state)
     on_fiber(nodelay);
 }
 
+static void shared_listener(void)
+{
+    listen_begin();
+    int fd, number = listener.fd, elsewhere = dup(listener.fd); // as in the process that handed it over
+    assert_int_equal(io_accept_now(&listener, &fd, NULL), ERR_AGAIN);
+    io_close(&listener);
+    // The poller knows a registration by socket and number: both are put together again.
+    assert_int_equal(dup2(elsewhere, number), number);
+    struct epoll_event ev = {0};
+    assert_int_equal(epoll_ctl(loop_self()->poll_fd, EPOLL_CTL_MOD, number, &ev), -1);
+    assert_int_equal(errno, ENOENT);
+    close(number);
+    close(elsewhere);
+}
+
+static void test_closing_a_shared_listener(void **state)
+{
+    (void)state;
+    on_fiber(shared_listener);
+}
+
 static void unix_socket(void)
 {
     // An abstract address: no file, gone with the socket.
@@ -1091,6 +1112,7 @@ int main(void)
         cmocka_unit_test(test_splice_waits_end),
         cmocka_unit_test(test_what_is_no_socket),
         cmocka_unit_test(test_nodelay),
+        cmocka_unit_test(test_closing_a_shared_listener),
         cmocka_unit_test(test_unix_socket),
         cmocka_unit_test(test_no_files),
         cmocka_unit_test(test_bind_to),
