@@ -121,6 +121,10 @@ static ares_ssize_t on_send(ares_socket_t fd, const struct iovec *iov, int n_iov
     CHECK(s != NULL);
     struct msghdr m = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n_iov};
     ssize_t n = sendmsg(fd, &m, MSG_NOSIGNAL);
+    // The error of an earlier datagram, told with this one: c-ares would let the earlier query wait for its
+    // timeout. This one will fail too, and then all of them go to the next resolver.
+    if (n < 0 && errno == ECONNREFUSED && !s->is_stream)
+        n = sendmsg(fd, &m, MSG_NOSIGNAL);
     if (n < 0 && errno == EAGAIN)
         s->io.state &= (uint8_t)~IO_WRITABLE;
     return n;

@@ -217,8 +217,10 @@ enum err dns_message_read(struct span msg, struct span name, sa_family_t family,
     struct dns_records r = {.ttl_s = UINT32_MAX};
     if (!follow_aliases(&c, n_answers, &asked, &r.ttl_s) || !collect(&c, n_answers, &asked, family, &r))
         return ERR_DNS_FAILED;
-    if (r.n == 0)
-        r.ttl_s = MIN(r.ttl_s, negative_ttl(&c, MIN(n_authority, (uint16_t)DNS_RECORDS_MAX)));
+    if (r.n == 0) {
+        uint32_t ttl_s = negative_ttl(&c, MIN(n_authority, (uint16_t)DNS_RECORDS_MAX));
+        r.ttl_s = MIN(r.ttl_s, ttl_s);
+    }
     *ret = r;
     return ERR_OK;
 }

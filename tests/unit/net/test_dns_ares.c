@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: Apache-2.0
+// The resolver with c-ares against a server on 127.0.0.1, which a thread of the test is: it answers by UDP
+// and TCP, by the first label of the name.
+#include "net_test.h"
+
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "../io/io_test.h"
+#include "net/dns.h"
+
+enum { TYPE_A = 1, HEADER = 12, MESSAGE_MAX = 4096, TCP_PIECE = 7, MANY = 100 };
+
+static struct server {
+    int udp, tcp, stop[2];
+    uint16_t port;
+    pthread_t udp_thread, tcp_thread;
+    _Atomic unsigned n_udp, n_tcp;
+} server;
+
+static size_t put(uint8_t *out, size_t at, const void *bytes, size_t n)
+{
+    memcpy(out + at, bytes, n);
+    return at + n;
+}
+
+static size_t put_ip(uint8_t *out, size_t at, uint16_t type, uint8_t last)
+{
+    uint8_t head[12] = {0xc0, 12, 0, (uint8_t)type, 0, 1, 0, 0, 0, 100, 0, type == TYPE_A ? 4 : 16};
+    uint8_t ip[16] = {192, 0, 2};
+    if (type != TYPE_A)
+        memcpy(ip, "\x20\x01\x0d\xb8", 4);
+    ip[head[11] - 1] = last;
+    at = put(out, at, head, sizeof(head));
+    return put(out, at, ip, head[11]);
+}
+
+static bool label_is(const uint8_t *query, const char *label)
+{
+    return query[HEADER] == strlen(label) && memcmp(query + HEADER + 1, label, query[HEADER]) == 0;
+}
+
+/// The length of the answer; 0: none.
+static size_t answer(const uint8_t *query, size_t len, bool tcp, uint8_t *out)
+{
+    size_t at = HEADER;
+    while (at < len && query[at])
+        at += query[at] + 1u;
+    at += 5;
+    if (at > len || label_is(query, "silent"))
+        return 0;
+    uint16_t type = query[at - 3];
+    memcpy(out, query, at);
+    memset(out + 6, 0, 6);
+    out[2] = 0x81;
+    out[3] = 0x80;
+    if (label_is(query, "servfail")) {
+        out[3] |= 2;
+    } else if (label_is(query, "nobody")) {
+        out[3] |= 3;
+    } else if (label_is(query, "broken")) {
+        out[7] = 1; // an answer that is not there
+    } else if (label_is(query, "foreign")) {
+        out[HEADER + 1] ^= 1; // another name than was asked for
+    } else if (label_is(query, "truncated") && !tcp) {
+        out[2] |= 2;
+    } else if (label_is(query, "many")) {
+        if (!tcp) {
+            out[2] |= 2;
+        } else {
+            out[7] = MANY;
+            for (unsigned i = 0; i < MANY; i++)
+                at = put_ip(out, at, type, (uint8_t)i);
+        }
+    } else if (!(label_is(query, "four") && type != TYPE_A)) {
+        out[7] = 1;
+        at = put_ip(out, at, type, 1);
+    }
+    return at;
+}
+
+static void serve_udp(struct server *s)
+{
+    uint8_t in[MESSAGE_MAX], out[MESSAGE_MAX];
+    struct sockaddr_in from;
+    socklen_t from_len = sizeof(from);
+    ssize_t n = recvfrom(s->udp, in, sizeof(in), 0, (struct sockaddr *)&from, &from_len);
+    if (n < HEADER + 5)
+        return;
+    s->n_udp++;
+    size_t len = answer(in, (size_t)n, false, out);
+    if (len && label_is(in, "forged")) { // first somebody who does not know the number
+        out[0] ^= 0x55;
+        out[len - 1] = 66;
+        sendto(s->udp, out, len, 0, (struct sockaddr *)&from, from_len);
+        out[0] ^= 0x55;
+        out[len - 1] = 1;
+    }
+    if (len)
+        sendto(s->udp, out, len, 0, (struct sockaddr *)&from, from_len);
+}
+
+static bool read_all(int fd, uint8_t *buf, size_t n)
+{
+    for (size_t got = 0; got < n;) {
+        ssize_t k = read(fd, buf + got, n - got);
+        if (k <= 0)
+            return false;
+        got += (size_t)k;
+    }
+    return true;
+}
+
+/// Every query on the connection, answered a few bytes at a time.
+static void serve_tcp(struct server *s)
+{
+    int fd = accept(s->tcp, NULL, NULL);
+    uint8_t in[MESSAGE_MAX], out[MESSAGE_MAX + 2], prefix[2];
+    while (fd >= 0 && read_all(fd, prefix, 2)) {
+        size_t n = (size_t)(prefix[0] << 8 | prefix[1]);
+        if (n < HEADER + 5 || n > sizeof(in) || !read_all(fd, in, n))
+            break;
+        s->n_tcp++;
+        size_t len = answer(in, n, true, out + 2);
+        out[0] = (uint8_t)(len >> 8);
+        out[1] = (uint8_t)len;
+        for (size_t at = 0; at < len + 2; at += TCP_PIECE)
+            if (send(fd, out + at, MIN(len + 2 - at, (size_t)TCP_PIECE), MSG_NOSIGNAL) < 0)
+                break;
+    }
+    if (fd >= 0)
+        close(fd);
+}
+
+/// UDP and TCP have a thread each: a connection may stay open while datagrams come.
+static void *server_main(struct server *s, int fd, void (*serve)(struct server *s))
+{
+    for (;;) {
+        struct pollfd p[] = {{fd, POLLIN, 0}, {s->stop[0], POLLIN, 0}};
+        poll(p, 2, -1);
+        if (p[1].revents)
+            return NULL;
+        if (p[0].revents)
+            serve(s);
+    }
+}
+
+static void *udp_main(void *arg)
+{
+    struct server *s = (struct server *)arg;
+    return server_main(s, s->udp, serve_udp);
+}
+
+static void *tcp_main(void *arg)
+{
+    struct server *s = (struct server *)arg;
+    return server_main(s, s->tcp, serve_tcp);
+}
+
+static int server_start(void **state)
+{
+    (void)state;
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(a);
+    for (unsigned i = 0; i < 50; i++) { // a port that is free for both
+        a.sin_port = 0;
+        server.udp = socket(AF_INET, SOCK_DGRAM, 0);
+        server.tcp = socket(AF_INET, SOCK_STREAM, 0);
+        if (bind(server.udp, (struct sockaddr *)&a, len) == 0 &&
+            getsockname(server.udp, (struct sockaddr *)&a, &len) == 0 &&
+            bind(server.tcp, (struct sockaddr *)&a, len) == 0)
+            break;
+        close(server.udp);
+        close(server.tcp);
+    }
+    server.port = ntohs(a.sin_port);
+    return listen(server.tcp, 16) || pipe(server.stop) ||
+           pthread_create(&server.udp_thread, NULL, udp_main, &server) ||
+           pthread_create(&server.tcp_thread, NULL, tcp_main, &server);
+}
+
+static int server_stop(void **state)
+{
+    (void)state;
+    if (write(server.stop[1], "x", 1) != 1)
+        return -1;
+    pthread_join(server.udp_thread, NULL);
+    pthread_join(server.tcp_thread, NULL);
+    close(server.udp);
+    close(server.tcp);
+    close(server.stop[0]);
+    close(server.stop[1]);
+    return 0;
+}
+
+static struct dns *dns;
+
+static void begin(uint64_t query_timeout_ms)
+{
+    struct addr a = addr_v4(127, 0, 0, 1, server.port);
+    struct dns_config c = {.resolvers = &a, .n_resolvers = 1, .query_timeout_ms = query_timeout_ms};
+    server.n_udp = server.n_tcp = 0;
+    assert_int_equal(dns_new(&c, &dns), ERR_OK);
+}
+
+static enum err resolve(const char *name, struct dns_answer *ret)
+{
+    return dns_resolve(dns, span_str(name), DEADLINE_NONE, ret);
+}
+
+static void expect_both(const struct dns_answer *a)
+{
+    struct addr v4 = ip_of("192.0.2.1"), v6 = ip_of("2001:db8::1");
+    assert_int_equal(a->n, 2);
+    assert_true(addr_eq(&a->addrs[0], &v6));
+    assert_true(addr_eq(&a->addrs[1], &v4));
+}
+
+static void answers(void)
+{
+    begin(0);
+    struct dns_answer a;
+    assert_int_equal(resolve("plain.test", &a), ERR_OK);
+    expect_both(&a);
+    assert_int_equal(a.ttl_s, 100);
+    assert_int_equal(resolve("Plain.test.", &a), ERR_OK);
+    assert_int_equal(server.n_udp, 2);
+    assert_int_equal(server.n_tcp, 0);
+    assert_int_equal(resolve("four.test", &a), ERR_OK);
+    assert_int_equal(a.n, 1);
+    assert_int_equal(resolve("forged.test", &a), ERR_OK);
+    expect_both(&a);
+    dns_free(dns);
+}
+
+static void truncated(void)
+{
+    begin(0);
+    struct dns_answer a;
+    assert_int_equal(resolve("truncated.test", &a), ERR_OK);
+    expect_both(&a);
+    assert_int_equal(server.n_udp, 2);
+    assert_int_equal(server.n_tcp, 2);
+    assert_int_equal(resolve("many.test", &a), ERR_OK);
+    assert_int_equal(a.n, DNS_ADDRS_MAX);
+    assert_int_equal(server.n_tcp, 4);
+    dns_free(dns);
+}
+
+static void failures(void)
+{
+    begin(0);
+    struct dns_answer a;
+    static const char *const names[] = {"nobody.test", "servfail.test", "broken.test"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        unsigned before = server.n_udp;
+        assert_int_equal(resolve(names[i], &a), ERR_DNS_FAILED);
+        unsigned asked = server.n_udp - before;
+        assert_true(asked >= 2);
+        assert_int_equal(resolve(names[i], &a), ERR_DNS_FAILED); // from the cache
+        assert_int_equal(server.n_udp - before, asked);
+    }
+    dns_free(dns);
+}
+
+static void nobody_answers(void)
+{
+    begin(300);
+    struct dns_answer a;
+    assert_int_equal(resolve("silent.test", &a), ERR_DNS_TIMEOUT);
+    assert_int_equal(resolve("foreign.test", &a), ERR_DNS_TIMEOUT); // an answer to another question is none
+    dns_free(dns);                                                  // while c-ares still waits
+}
+
+static void nobody_there(void)
+{
+    struct addr a = addr_v4(127, 0, 0, 1, 1);
+    struct dns_config c = {.resolvers = &a, .n_resolvers = 1};
+    assert_int_equal(dns_new(&c, &dns), ERR_OK);
+    struct dns_answer answer_;
+    assert_int_equal(resolve("plain.test", &answer_), ERR_DNS_FAILED);
+    dns_free(dns);
+}
+
+/// The first resolver is nobody, the second one answers.
+static void second_resolver(void)
+{
+    struct addr a[] = {addr_v4(127, 0, 0, 1, 1), addr_v4(127, 0, 0, 1, server.port)};
+    struct dns_config c = {.resolvers = a, .n_resolvers = 2};
+    assert_int_equal(dns_new(&c, &dns), ERR_OK);
+    struct dns_answer answer_;
+    assert_int_equal(resolve("plain.test", &answer_), ERR_OK);
+    expect_both(&answer_);
+    // With the resolvers the cache goes; the same ones change nothing.
+    assert_int_equal(dns_set_config(dns, &c), ERR_OK);
+    unsigned before = server.n_udp;
+    assert_int_equal(resolve("plain.test", &answer_), ERR_OK);
+    assert_int_equal(server.n_udp, before);
+    struct dns_config other = {.resolvers = &a[1], .n_resolvers = 1};
+    assert_int_equal(dns_set_config(dns, &other), ERR_OK);
+    assert_int_equal(resolve("plain.test", &answer_), ERR_OK);
+    assert_int_equal(server.n_udp, before + 2);
+    dns_free(dns);
+}
+
+struct asking {
+    char name[32];
+    enum err err;
+    struct dns_answer answer;
+};
+
+static void asking_main(void *arg)
+{
+    struct asking *a = (struct asking *)arg;
+    a->err = resolve(a->name, &a->answer);
+}
+
+static void many_names_at_once(void)
+{
+    enum { N = 200 };
+    static struct asking asking[N];
+    static struct fiber *f[N];
+    begin(0);
+    for (unsigned i = 0; i < N; i++) {
+        snprintf(asking[i].name, sizeof(asking[i].name), "%s.n%u.test", i % 10 ? "plain" : "truncated", i);
+        assert_int_equal(fiber_start(asking_main, &asking[i], &f[i]), ERR_OK);
+    }
+    for (unsigned i = 0; i < N; i++) {
+        fiber_join(f[i]);
+        assert_int_equal(asking[i].err, ERR_OK);
+        expect_both(&asking[i].answer);
+    }
+    dns_free(dns);
+}
+
+#define SCENARIO(fn)                                                                                         \
+    static void test_##fn(void **state)                                                                      \
+    {                                                                                                        \
+        (void)state;                                                                                         \
+        on_fiber(fn);                                                                                        \
+    }
+SCENARIO(answers)
+SCENARIO(truncated)
+SCENARIO(failures)
+SCENARIO(nobody_answers)
+SCENARIO(nobody_there)
+SCENARIO(second_resolver)
+SCENARIO(many_names_at_once)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_nobody_answers),
+        cmocka_unit_test(test_nobody_there),
+        cmocka_unit_test(test_second_resolver),
+        cmocka_unit_test(test_many_names_at_once),
+    };
+    return cmocka_run_group_tests(tests, server_start, server_stop);
+}
