@@ -18,7 +18,7 @@ struct span json_string(struct arena *a, struct span s)
         if (c == '"' || c == '\\')
             p[n++] = '\\', p[n++] = (char)c;
         else if (c < 0x20)
-            n += (size_t)sprintf(p + n, "\\u%04x", c);
+            n += (size_t)snprintf(p + n, 7, "\\u%04x", c);
         else
             p[n++] = (char)c;
     }

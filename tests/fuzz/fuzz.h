@@ -13,12 +13,13 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/// A copy of exactly these bytes, so that the sanitizer sees one byte read too far. The caller frees it.
+/// A copy of exactly these bytes (NULL: memory to write them into), so that the sanitizer sees one byte too
+/// far. The caller frees it.
 static inline char *fuzz_exact(const void *data, size_t size)
 {
     char *p = malloc(size ? size : 1);
     CHECK(p);
-    if (size)
+    if (data && size)
         memcpy(p, data, size);
     return p;
 }

@@ -33,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             CHECK(r.status >= 100 && r.status <= 999);
             bool bodiless = r.status < 200 || r.status == 204 || r.status == 304 || method == METHOD_HEAD ||
                             (method == METHOD_CONNECT && r.status < 300);
-            CHECK(!bodiless || r.framing.kind == FRAMING_NONE);
+            CHECK(r.no_content == bodiless);
         }
         arena_fini(&a);
     }

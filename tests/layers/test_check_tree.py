@@ -46,6 +46,8 @@ class CheckTree(unittest.TestCase):
         self.bad("layers", "src/base/x.h", '#include "http/b.h"\n', "src/base/x.h:1")
         self.bad("layers", "src/http/x.c", '#include "../net/a.h"\n', "climbs")
         self.bad("layers", "tests/unit/http/test_x.c", '#include "net/a.h"\n', "may not include")
+        self.bad("layers", "tests/unit/http/test_x.c", '#include "../net/net_test.h"\n', "may not include")
+        self.good("layers", {"tests/unit/http/test_x.c": '#include "../base/base_test.h"\n'})
         self.bad("layers", "src/shed/x.c", "", "not in LAYERS")
         self.bad("layers", "LAYERS", "base: http\nhttp:\n", "stands not above it")
 
