@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A thin front for meson and the scripts in scripts/; `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help deps build run test bench fuzz simulate format lint install dist
+.PHONY: help deps build run test bench fuzz simulate format lint reference install dist
 
 # A build folder: $(call configure,FOLDER,COMPILER,OPTIONS)
 configure = @test -f $(1)/build.ninja || CC=$(2) meson setup $(1) $(3)
@@ -51,6 +51,12 @@ lint: ## layers, licence lines, banned calls, clang-tidy
 	$(call configure,build/lint,clang-14,-Dbuildtype=debug)
 	@ninja -C build/lint --quiet
 	@git ls-files 'src/*.c' | xargs -P 2 -n 8 clang-tidy-14 -p build/lint --quiet
+
+reference: ## write docs/reference/configuration.md anew from the table of statements
+	@scripts/deps build test
+	$(call configure,build/test,gcc,-Dbuildtype=debug -Doptimization=1 -Db_sanitize=address$(,)undefined)
+	@ninja -C build/test --quiet tests/layers/print_reference
+	@scripts/reference build/test/tests/layers/print_reference docs/reference/configuration.md
 
 install: build ## install the release to DESTDIR and its prefix
 	@meson install -C build/release --no-rebuild
