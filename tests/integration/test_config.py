@@ -64,8 +64,8 @@ def test_a_mistake_has_a_place_a_caret_and_a_suggestion(check):
     ("pool p { server 127.0.0.1:1 }\npool p { server 127.0.0.1:2 }\nsite * { route * -> pool p }\n", r"2:\d+", "p"),
     ("site a.test { route * -> respond 200 }\nsite A.test { route * -> respond 200 }\n", r"2:\d+", ""),
     ("proxy 127.0.0.1:3128 { egress { allow 10.0.0.0/33 } }\n", r"1:39", ""),
-    ("hosts { a.test nowhere }\n", r"1:16", ""),
-    ("log access xml stdout\n", r"1:12", "xml"),
+    ("hosts { a.test nowhere }\nsite * { route * -> respond 200 }\n", r"1:16", ""),
+    ("log access xml stdout\nsite * { route * -> respond 200 }\n", r"1:12", "xml"),
     ("${WEIR_TEST_UNSET} x\n", r"1:\d+", "WEIR_TEST_UNSET"),
     ("include missing/file.conf\n", r"1:\d+", "missing/file.conf"),
     ("site * { route * when { pat /x } -> respond 200 }\n", r"1:25", "path"),
@@ -131,7 +131,7 @@ def test_an_include_of_itself_ends(check):
 
 def test_fmt_keeps_comments_and_is_stable(folder, cli):
     (folder / "x.conf").write_text(
-        "# top\nlog   access off   # why\n\n\nsite *   {\nlisten 127.0.0.1:8080 ; route /a/* when { method GET ; not header X y }->respond 200 \"a;b # no\"\n"
+        "# top\nlog   access off   # why\n\n\nsite *   {\nlisten 127.0.0.1:8080 ; route /a/* when { method GET ; not header X y }  -> respond 200 \"a;b # no\"\n"
         "   # inside\n  route * -> respond 404 }\n")
     one = cli("fmt", "-c", "x.conf")
     assert one.returncode == 0
@@ -182,7 +182,8 @@ def test_statements_in_any_order(weir):
         assert c.ask(request()).status in (502, 503)
 
 
-@pytest.mark.parametrize("bad", [b"\0", b"\xff\xfe", b"site * {" * 1000, b'"' + b"x" * 100000, b"\\\n" * 1000, b"a" * 1000000, b"{}" * 500])
+@pytest.mark.parametrize("bad", [b"\0", b"\xff\xfe", b"site * {" * 1000, b'"' + b"x" * 100000, b"\\\n" * 1000, b"a" * 1000000, b"{}" * 500],
+                         ids=["NUL", "UTF-16", "deep", "string", "continuations", "word", "braces"])
 def test_noise_is_refused_in_order(folder, cli, bad):
     (folder / "x.conf").write_bytes(bad)
     done = cli("check", "-c", "x.conf")
