@@ -104,9 +104,18 @@ static void serve_udp(struct server *s)
         sendto(s->udp, out, len, 0, (struct sockaddr *)&from, from_len);
 }
 
-static bool read_all(int fd, uint8_t *buf, size_t n)
+/// False: there is no more, or the test is over.
+static bool wait_readable(struct server *s, int fd)
+{
+    struct pollfd p[] = {{fd, POLLIN, 0}, {s->stop[0], POLLIN, 0}};
+    return poll(p, 2, -1) > 0 && !p[1].revents;
+}
+
+static bool read_all(struct server *s, int fd, uint8_t *buf, size_t n)
 {
     for (size_t got = 0; got < n;) {
+        if (!wait_readable(s, fd))
+            return false;
         ssize_t k = read(fd, buf + got, n - got);
         if (k <= 0)
             return false;
@@ -120,9 +129,9 @@ static void serve_tcp(struct server *s)
 {
     int fd = accept(s->tcp, NULL, NULL);
     uint8_t in[MESSAGE_MAX], out[MESSAGE_MAX + 2], prefix[2];
-    while (fd >= 0 && read_all(fd, prefix, 2)) {
+    while (fd >= 0 && read_all(s, fd, prefix, 2)) {
         size_t n = (size_t)(prefix[0] << 8 | prefix[1]);
-        if (n < HEADER + 5 || n > sizeof(in) || !read_all(fd, in, n))
+        if (n < HEADER + 5 || n > sizeof(in) || !read_all(s, fd, in, n))
             break;
         s->n_tcp++;
         size_t len = answer(in, n, true, out + 2);
@@ -139,14 +148,9 @@ static void serve_tcp(struct server *s)
 /// UDP and TCP have a thread each: a connection may stay open while datagrams come.
 static void *server_main(struct server *s, int fd, void (*serve)(struct server *s))
 {
-    for (;;) {
-        struct pollfd p[] = {{fd, POLLIN, 0}, {s->stop[0], POLLIN, 0}};
-        poll(p, 2, -1);
-        if (p[1].revents)
-            return NULL;
-        if (p[0].revents)
-            serve(s);
-    }
+    while (wait_readable(s, fd))
+        serve(s);
+    return NULL;
 }
 
 static void *udp_main(void *arg)
@@ -212,42 +216,48 @@ static enum err resolve(const char *name, struct dns_answer *ret)
     return dns_resolve(dns, span_str(name), DEADLINE_NONE, ret);
 }
 
-static void expect_both(const struct dns_answer *a)
+/// Resolves to one address of each family. Where one of them is late, the first answer is without it, but the
+/// cache gets it.
+static void expect_both(const char *name)
 {
     struct addr v4 = ip_of("192.0.2.1"), v6 = ip_of("2001:db8::1");
-    assert_int_equal(a->n, 2);
-    assert_true(addr_eq(&a->addrs[0], &v6));
-    assert_true(addr_eq(&a->addrs[1], &v4));
+    struct dns_answer a = {.n = 0};
+    do {
+        assert_int_equal(resolve(name, &a), ERR_OK);
+        assert_int_equal(fiber_sleep(a.n < 2), ERR_OK);
+    } while (a.n < 2);
+    assert_int_equal(a.n, 2);
+    assert_true(addr_eq(&a.addrs[0], &v6));
+    assert_true(addr_eq(&a.addrs[1], &v4));
 }
 
 static void answers(void)
 {
     begin(0);
     struct dns_answer a;
-    assert_int_equal(resolve("plain.test", &a), ERR_OK);
-    expect_both(&a);
-    assert_int_equal(a.ttl_s, 100);
+    expect_both("plain.test");
     assert_int_equal(resolve("Plain.test.", &a), ERR_OK);
+    assert_in_range(a.ttl_s, 1, 100);
     assert_int_equal(server.n_udp, 2);
     assert_int_equal(server.n_tcp, 0);
     assert_int_equal(resolve("four.test", &a), ERR_OK);
     assert_int_equal(a.n, 1);
-    assert_int_equal(resolve("forged.test", &a), ERR_OK);
-    expect_both(&a);
+    expect_both("forged.test");
     dns_free(dns);
 }
 
 static void truncated(void)
 {
     begin(0);
-    struct dns_answer a;
-    assert_int_equal(resolve("truncated.test", &a), ERR_OK);
-    expect_both(&a);
+    expect_both("truncated.test");
     assert_int_equal(server.n_udp, 2);
     assert_int_equal(server.n_tcp, 2);
-    assert_int_equal(resolve("many.test", &a), ERR_OK);
+    struct dns_answer a;
+    do {
+        assert_int_equal(resolve("many.test", &a), ERR_OK);
+        assert_int_equal(fiber_sleep(server.n_tcp < 4), ERR_OK);
+    } while (server.n_tcp < 4); // the other family may be late
     assert_int_equal(a.n, DNS_ADDRS_MAX);
-    assert_int_equal(server.n_tcp, 4);
     dns_free(dns);
 }
 
@@ -293,8 +303,7 @@ static void second_resolver(void)
     struct dns_config c = {.resolvers = a, .n_resolvers = 2};
     assert_int_equal(dns_new(&c, &dns), ERR_OK);
     struct dns_answer answer_;
-    assert_int_equal(resolve("plain.test", &answer_), ERR_OK);
-    expect_both(&answer_);
+    expect_both("plain.test");
     // With the resolvers the cache goes; the same ones change nothing.
     assert_int_equal(dns_set_config(dns, &c), ERR_OK);
     unsigned before = server.n_udp;
@@ -302,7 +311,7 @@ static void second_resolver(void)
     assert_int_equal(server.n_udp, before);
     struct dns_config other = {.resolvers = &a[1], .n_resolvers = 1};
     assert_int_equal(dns_set_config(dns, &other), ERR_OK);
-    assert_int_equal(resolve("plain.test", &answer_), ERR_OK);
+    expect_both("plain.test");
     assert_int_equal(server.n_udp, before + 2);
     dns_free(dns);
 }
@@ -321,7 +330,7 @@ static void asking_main(void *arg)
 
 static void many_names_at_once(void)
 {
-    enum { N = 200 };
+    enum { N = 60 }; // twice as many datagrams as that fit into the server's buffer
     static struct asking asking[N];
     static struct fiber *f[N];
     begin(0);
@@ -332,7 +341,7 @@ static void many_names_at_once(void)
     for (unsigned i = 0; i < N; i++) {
         fiber_join(f[i]);
         assert_int_equal(asking[i].err, ERR_OK);
-        expect_both(&asking[i].answer);
+        expect_both(asking[i].name);
     }
     dns_free(dns);
 }
