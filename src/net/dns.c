@@ -284,12 +284,8 @@ static void query_progress(struct dns_query *q)
 {
     if (q->starting)
         return;
-    unsigned n_asked = 0, n_found = 0;
-    for (unsigned p = 0; p < N_PARTS; p++) {
-        n_asked += q->parts[p].is_asked;
-        n_found += q->parts[p].is_asked ? 0 : q->parts[p].n;
-    }
-    if (n_asked == 0) {
+    const struct part *v4 = &q->parts[PART_V4], *v6 = &q->parts[PART_V6];
+    if (!v4->is_asked && !v6->is_asked) {
         // A query whose time was over has told so already and belongs to no entry any more.
         if (!q->told || q->entry) {
             struct result r;
@@ -297,7 +293,9 @@ static void query_progress(struct dns_query *q)
             query_tell(q, &r);
         }
         query_free(q);
-    } else if (n_found && !q->told) {
+    } else if (!v4->is_asked && v4->n && !q->told) {
+        // Resolvers that never answer for IPv6 are common. The other way round it is waited for: many a
+        // machine that gets IPv6 addresses quickly has only IPv4 to reach them.
         timer_set(&q->timer, MIN(q->ends_ms, loop_now_ms() + DNS_SECOND_FAMILY_MS));
     }
 }

@@ -11,7 +11,7 @@ enum {
     DNS_ADDRS_MAX = 16,
     DNS_NAME_MAX = 253,          // without the final dot (RFC 1035 2.3.4)
     DNS_QUERY_TIMEOUT_MS = 8000, // the most that one name takes, all resolvers and retries together
-    DNS_SECOND_FAMILY_MS = 50,   // how long one family waits for the other (RFC 8305 3)
+    DNS_SECOND_FAMILY_MS = 50,   // how long IPv4 addresses wait for the IPv6 ones (RFC 8305 3)
     DNS_TTL_MAX_S = 3600,
     DNS_TTL_MIN_S = 1,
     DNS_NEGATIVE_TTL_MAX_S = 60, // and failures of the resolver 1 s, RFC 2308 7

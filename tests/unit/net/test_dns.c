@@ -314,6 +314,8 @@ static void second_family_is_not_waited_for_long(void)
         {.name = "a.test", .ip = "2001:db8::1", .ttl_s = 30, .delay_ms = 3000},
         {.name = "b.test", .ip = "2001:db8::2", .ttl_s = 30, .delay_ms = 10},
         {.name = "b.test", .ip = "192.0.2.2", .ttl_s = 30, .delay_ms = 300},
+        {.name = "c.test", .ip = "2001:db8::3", .ttl_s = 30, .delay_ms = 300},
+        {.name = "c.test", .ip = "192.0.2.3", .ttl_s = 30, .delay_ms = 10},
     };
     begin(records, ARRAY_LEN(records));
     struct dns_answer a;
@@ -327,13 +329,19 @@ static void second_family_is_not_waited_for_long(void)
     assert_int_equal(resolve("a.test", &a), ERR_OK);
     EXPECT_IPS(&a, "192.0.2.1");
     assert_int_equal(n_asked, 4);
-    // A late second family is kept.
-    assert_int_equal(resolve("b.test", &a), ERR_OK);
-    EXPECT_IPS(&a, "2001:db8::2");
-    assert_int_equal(fiber_sleep(400), ERR_OK);
+    // IPv6 addresses wait for the IPv4 ones.
+    before = loop_now_ms();
     assert_int_equal(resolve("b.test", &a), ERR_OK);
     EXPECT_IPS(&a, "2001:db8::2", "192.0.2.2");
+    assert_in_range(loop_now_ms() - before, 300, 302);
     assert_int_equal(n_asked, 6);
+    // A late second family is kept.
+    assert_int_equal(resolve("c.test", &a), ERR_OK);
+    EXPECT_IPS(&a, "192.0.2.3");
+    assert_int_equal(fiber_sleep(400), ERR_OK);
+    assert_int_equal(resolve("c.test", &a), ERR_OK);
+    EXPECT_IPS(&a, "2001:db8::3", "192.0.2.3");
+    assert_int_equal(n_asked, 8);
     dns_free(dns);
 }
 
