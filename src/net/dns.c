@@ -438,9 +438,10 @@ enum err dns_resolve(struct dns *d, struct span host, uint64_t deadline, struct 
         return ERR_OK;
     }
     struct dns_name name;
-    if (!dns_name_read(host, &name))
-        return ERR_DNS_FAILED;
-    enum err e = fixed_answer(d, &name, &a.answer);
+    enum err e = dns_name_read(host, &name);
+    if (e)
+        return e;
+    e = fixed_answer(d, &name, &a.answer);
     if (e == ERR_AGAIN) {
         struct dns_entry *entry = dns_cache_find(&d->cache, &name);
         e = cached_answer(entry, &a.answer);

@@ -65,8 +65,8 @@ MUST_USE enum err dns_set_config(struct dns *d, const struct dns_config *c);
 /// No fiber may be waiting in dns_resolve.
 void dns_free(struct dns *d);
 /// The addresses of a name or literal (an IPv6 one with or without brackets); waits on the calling fiber.
-/// What only looks like a number (127.1, 0x7f.1, 2130706433) is no address and no name: ERR_DNS_FAILED.
-/// ERR_DNS_TIMEOUT, ERR_NO_MEMORY, or the fiber's cancellation.
+/// What only looks like a number (127.1, 0x7f.1, 2130706433) is no address and no name: ERR_EGRESS_DENIED.
+/// ERR_DNS_FAILED, ERR_DNS_TIMEOUT, ERR_NO_MEMORY, or the fiber's cancellation.
 MUST_USE enum err dns_resolve(struct dns *d, struct span host, uint64_t deadline, struct dns_answer *ret);
 /// Forgets what is cached (not what is fixed).
 void dns_flush(struct dns *d);

@@ -83,7 +83,7 @@ static enum err host_add(struct dns_hosts *h, struct dns_name *name, const struc
 enum err dns_hosts_add(struct dns_hosts *h, struct span name, const struct addr *ip)
 {
     struct dns_name n;
-    if (!addr_is_ip(ip) || !dns_name_read(name, &n))
+    if (!addr_is_ip(ip) || dns_name_read(name, &n))
         return ERR_DNS_FAILED;
     return host_add(h, &n, ip, false);
 }
@@ -129,7 +129,7 @@ bool dns_hosts_add_file(struct dns_hosts *h, struct span text)
         struct span word;
         struct dns_name name;
         while (line.len && (word = next_word(&line)).len)
-            if (dns_name_read(word, &name) && host_add(h, &name, &ip, true) != ERR_OK)
+            if (!dns_name_read(word, &name) && host_add(h, &name, &ip, true) != ERR_OK)
                 return false;
     }
     return true;

@@ -17,32 +17,34 @@ static bool is_number(struct span label)
     return true;
 }
 
-bool dns_name_read(struct span s, struct dns_name *ret)
+enum err dns_name_read(struct span s, struct dns_name *ret)
 {
     if (s.len > 1 && s.ptr[s.len - 1] == '.')
         s.len--;
     if (s.len == 0 || s.len > DNS_NAME_MAX)
-        return false;
+        return ERR_DNS_FAILED;
     struct dns_name n = {.len = (uint8_t)s.len};
     size_t label = 0;
     for (size_t i = 0; i < s.len; i++) {
         unsigned char c = (unsigned char)s.ptr[i];
         if (!ascii_is_alnum(c) && c != '-' && c != '_' && c != '.')
-            return false;
+            return ERR_DNS_FAILED;
         n.text[i] = (char)ascii_lower(c);
         if (c != '.') {
             if (i - label >= LABEL_MAX)
-                return false;
+                return ERR_DNS_FAILED;
         } else if (i == label) {
-            return false;
+            return ERR_DNS_FAILED;
         } else {
             label = i + 1;
         }
     }
-    if (label == s.len || is_number(span_of(n.text + label, s.len - label)))
-        return false;
+    if (label == s.len)
+        return ERR_DNS_FAILED;
+    if (is_number(span_of(n.text + label, s.len - label)))
+        return ERR_EGRESS_DENIED;
     *ret = n;
-    return true;
+    return ERR_OK;
 }
 
 /// The name itself, or below it.

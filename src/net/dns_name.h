@@ -11,9 +11,9 @@ struct dns_name {
 };
 
 /// Letters, digits, hyphens and underscores in labels of 1 to 63, at most 253 octets; one final dot is taken
-/// off. False also for what ends in a number ("127.1", "0x7f000001", "1.2.3.4.5"): other programs would read
-/// an IPv4 address there.
-MUST_USE bool dns_name_read(struct span s, struct dns_name *ret);
+/// off. ERR_DNS_FAILED for anything else. ERR_EGRESS_DENIED for what ends in a number ("127.1", "0x7f000001",
+/// "1.2.3.4.5"): other programs would read an IPv4 address there, and which one is nothing to guess at.
+MUST_USE enum err dns_name_read(struct span s, struct dns_name *ret);
 static inline struct span dns_name_span(const struct dns_name *n)
 {
     return span_of(n->text, n->len);

@@ -38,7 +38,7 @@ static const struct {
     {"never.test", ERR_DNS_TIMEOUT},
     {"sick.test", ERR_DNS_FAILED},
     {"absent.test", ERR_DNS_FAILED},
-    {"127.1", ERR_DNS_FAILED},
+    {"127.1", ERR_EGRESS_DENIED},
     {"192.0.2.1", ERR_OK},
 };
 

@@ -55,11 +55,16 @@ static void literals(void)
     EXPECT_IPS(&a, "::1");
     assert_int_equal(resolve("[2001:db8::1]", &a), ERR_OK);
     EXPECT_IPS(&a, "2001:db8::1");
+    static const char *const numbers[] = {
+        "127.1",     "0177.0.0.1", "2130706433", "0x7f.1", "0x7f000001", "127.0.0.1.",
+        "1.2.3.4.5", "0x",         "1.2.3.0x",   "x.0X7F", "host.1",     "127.0.0.0x1",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+        if (resolve(numbers[i], &a) != ERR_EGRESS_DENIED)
+            fail_msg("%s", numbers[i]);
     static const char *const refused[] = {
-        "127.1",       "0177.0.0.1", "2130706433", "0x7f.1",      "0x7f000001", "127.0.0.1.",  "127.0.0.0x1",
-        "1.2.3.4.5",   "0x",         "1.2.3.0x",   "[127.0.0.1]", "[::1",       "::1]",        "a..b",
-        ".a",          "",           ".",          "a b.test",    "a\tb.test",  "a/b.test",    "a:80",
-        "\xc3\xa4.de", "a.test..",   "%61.test",   "host.1",      "x.0X7F",     "user@a.test", "[]",
+        "[127.0.0.1]", "[::1",     "::1]", "a..b",        ".a",       "",   ".",        "a b.test",
+        "a\tb.test",   "a/b.test", "a:80", "\xc3\xa4.de", "a.test..", "[]", "%61.test", "user@a.test",
     };
     for (size_t i = 0; i < ARRAY_LEN(refused); i++)
         if (resolve(refused[i], &a) != ERR_DNS_FAILED)
