@@ -187,7 +187,7 @@ struct span fields_joined(const struct fields *f, enum field_id id, struct arena
     if (!p)
         return SPAN_NONE;
     for (const struct field *x = first; x; x = fields_next(f, x)) {
-        if (o != p)
+        if (x != first)
             *o++ = ',', *o++ = ' ';
         if (x->value.len)
             memcpy(o, x->value.ptr, x->value.len);

@@ -34,7 +34,7 @@ static enum err parse_name(struct span s, struct arena *a, struct authority *ret
     size_t label = 0;
     if (s.len && s.ptr[s.len - 1] == '.')
         s.len--;
-    if (s.len == 0 || s.len > HOST_MAX_BYTES)
+    if (s.len == 0 || s.len > HOST_MAX_BYTES || s.ptr[s.len - 1] == '.')
         return ERR_BAD_HOST;
     for (size_t i = 0; i < s.len; i++) {
         unsigned char c = (unsigned char)s.ptr[i];
