@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/trust.h"
+
+enum { HOPS_MAX = 64 };
+
+// An address as proxies write it: bare, with a port, in brackets or quotes.
+static bool parse_node(struct span s, struct addr *ret)
+{
+    if (s.len >= 2 && s.ptr[0] == '"' && s.ptr[s.len - 1] == '"')
+        s = span_of(s.ptr + 1, s.len - 2);
+    if (s.len && s.ptr[0] == '[') {
+        size_t end = span_find(s, ']');
+        return end < s.len && addr_parse_ip(span_of(s.ptr + 1, end - 1), ret);
+    }
+    if (addr_parse_ip(s, ret))
+        return true;
+    size_t colon = span_rfind(s, ':');
+    return colon < s.len && addr_parse_ip(span_first(s, colon), ret);
+}
+
+// The `for` of one element of Forwarded (RFC 7239 4), or the whole item of X-Forwarded-For.
+static struct span node_of(struct span item, bool forwarded)
+{
+    if (!forwarded)
+        return item;
+    while (item.ptr) {
+        struct span value = span_trim(span_cut(&item, ';')), name = span_trim(span_cut(&value, '='));
+        if (span_eq_ci(name, SPAN("for")))
+            return span_trim(value);
+    }
+    return SPAN_NONE;
+}
+
+struct addr trust_client(const struct trust *t, const struct addr *peer, const struct fields *f)
+{
+    struct addr client = *peer;
+    struct span items[HOPS_MAX];
+    unsigned n = 0;
+    enum field_id id = fields_get(f, FIELD_X_FORWARDED_FOR) ? FIELD_X_FORWARDED_FOR : FIELD_FORWARDED;
+    for (const struct field *x = fields_get(f, id); x; x = fields_next(f, x)) {
+        struct span rest = x->value, item;
+        while (list_next(&rest, &item)) {
+            if (n == HOPS_MAX) { // the rightmost ones are what counts
+                memmove(items, items + 1, (HOPS_MAX - 1) * sizeof items[0]);
+                n--;
+            }
+            items[n++] = item;
+        }
+    }
+    while (n && trust_peer(t, &client)) {
+        struct addr a;
+        if (!parse_node(node_of(items[--n], id == FIELD_FORWARDED), &a))
+            break;
+        client = a;
+    }
+    return client;
+}

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who the client is: the peer, or whom trusted proxies in front of us name.
+#ifndef WEIR_POLICY_TRUST_H
+#define WEIR_POLICY_TRUST_H
+
+#include "http/field.h"
+#include "net/prefix.h"
+
+struct trust {
+    struct prefix_set proxies; // empty: nobody is believed
+};
+
+static inline bool trust_peer(const struct trust *t, const struct addr *peer)
+{
+    return (t->proxies.n_v4 || t->proxies.n_v6) && prefix_set_find(&t->proxies, peer, NULL);
+}
+/// The client behind a trusted peer: X-Forwarded-For, or else Forwarded, is read from the right up to the first address that is not
+/// trusted itself; something unreadable ends the walk. peer where there is nothing.
+struct addr trust_client(const struct trust *t, const struct addr *peer, const struct fields *f);
+
+#endif
