@@ -55,17 +55,23 @@ static struct arena_block *block_new(size_t size)
     return b;
 }
 
+static void *refuse(struct arena *a)
+{
+    a->failed = true;
+    return NULL;
+}
+
 void *arena_alloc_slow(struct arena *a, size_t size, size_t align)
 {
     if (size > SIZE_MAX / 2)
-        return NULL;
+        return refuse(a);
     size_t want = size + sizeof(struct arena_block);
     size_t block_size = MAX(want, (size_t)ARENA_BLOCK_BYTES);
     if (a->limit && (block_size > a->limit || a->total > a->limit - block_size))
-        return NULL;
+        return refuse(a);
     struct arena_block *b = block_new(want);
     if (!b)
-        return NULL;
+        return refuse(a);
     a->total += b->size;
     b->next = a->blocks;
     a->blocks = b;

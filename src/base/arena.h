@@ -15,6 +15,7 @@ struct arena {
     char *next, *end;
     struct arena_block *blocks; // newest first
     size_t total, limit;        // bytes in blocks; no block is added beyond the limit
+    bool failed;                // an allocation was refused since the last init or reset
 };
 
 enum { ARENA_BLOCK_BYTES = 8192, ARENA_NO_LIMIT = 0 };

@@ -114,7 +114,7 @@ struct checking {
 static void check_once(struct checking *k, const struct conf_stmt *parent)
 {
     for (const struct conf_stmt *s = parent->first_child; s; s = s->next) {
-        if (!s->row)
+        if (!s->row || !(s->row->flags & (CONF_ONCE | CONF_DEFINES)))
             continue;
         for (const struct conf_stmt *x = parent->first_child; x != s; x = x->next) {
             if (x->row != s->row)

@@ -84,6 +84,7 @@ bool conf_fmt(struct span text, const char *name, struct conf_diags *diags, stru
     lex.comments = lex.raw = true;
     struct layout l = {.out = {.a = a}, .at_start = true};
     unsigned inline_depth = 0, newlines = 0;
+    bool opened = false; // a block has just begun
     for (;;) {
         struct token t = lexer_next(&lex);
         if (t.kind == TOKEN_EOF)
@@ -95,7 +96,7 @@ bool conf_fmt(struct span text, const char *name, struct conf_diags *diags, stru
                 continue;
             }
             newlines = t.newline ? newlines + 1 : newlines;
-            l.blank |= newlines >= 2;
+            l.blank |= newlines >= 2 && !opened;
             if (!(t.newline && l.at_start))
                 end_line(&l);
             continue;
@@ -107,6 +108,7 @@ bool conf_fmt(struct span text, const char *name, struct conf_diags *diags, stru
             l.at_start = false;
         }
         newlines = 0;
+        opened = t.kind == TOKEN_OPEN;
         switch (t.kind) {
         case TOKEN_OPEN:
             begin(&l);

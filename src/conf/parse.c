@@ -90,7 +90,7 @@ static void link_child(struct conf_stmt *parent, struct conf_stmt *s)
     parent->last_child = s;
 }
 
-static void parse_block(struct parser *p, struct conf_stmt *parent, unsigned where, bool top);
+static void parse_block(struct parser *p, struct conf_stmt *parent, unsigned where, const struct conf_pos *open);
 
 // Words up to something that is none of them; `when` and `->` stop too where the row has such.
 static bool take_words(struct parser *p, struct conf_stmt *s, unsigned flags)
@@ -173,8 +173,9 @@ static void parse_when(struct parser *p, struct conf_stmt *s)
         s->when = stmt_new(p, NULL, pos, s);
     if (!s->when)
         return;
+    struct conf_pos open = p->tok.pos;
     next(p);
-    parse_block(p, s->when, IN_WHEN, false);
+    parse_block(p, s->when, IN_WHEN, &open);
     if (!s->when->first_child)
         conf_error(p->diags, p->conf, &pos, "`when` has no condition: it would never mean anything");
 }
@@ -267,10 +268,10 @@ static void parse_statement(struct parser *p, struct conf_stmt *parent, unsigned
         next(p);
         if (row->block == IN_NOWHERE) {
             conf_error(p->diags, p->conf, &pos, "`%s` has no block", row->word);
-            parse_block(p, s, where, false);
+            parse_block(p, s, where, &pos);
         } else {
             s->has_block = true;
-            parse_block(p, s, row->block, false);
+            parse_block(p, s, row->block, &pos);
         }
     } else if (row->block != IN_NOWHERE && !(row->flags & CONF_BLOCK_OPTIONAL)) {
         conf_error(p->diags, p->conf, &s->pos, "`%s` wants a block: %s ... { ... }", row->word, row->word);
@@ -279,10 +280,9 @@ static void parse_statement(struct parser *p, struct conf_stmt *parent, unsigned
         parse_include(p, s);
 }
 
-// Statements up to the closing brace (which is taken), or the end of the file at top level.
-static void parse_block(struct parser *p, struct conf_stmt *parent, unsigned where, bool top)
+// Statements up to the closing brace (which is taken) of the block that began at open, or up to the end of the file at top level (NULL).
+static void parse_block(struct parser *p, struct conf_stmt *parent, unsigned where, const struct conf_pos *open)
 {
-    struct conf_pos open = p->tok.pos;
     if (++p->depth > CONF_DEPTH_MAX) {
         conf_error(p->diags, p->conf, &p->tok.pos, "the blocks are nested too deep");
         p->tok.kind = TOKEN_EOF;
@@ -291,12 +291,12 @@ static void parse_block(struct parser *p, struct conf_stmt *parent, unsigned whe
         while (p->tok.kind == TOKEN_END)
             next(p);
         if (p->tok.kind == TOKEN_EOF) {
-            if (!top)
-                conf_error(p->diags, p->conf, &open, "the block that begins here is not closed: a `}` is missing");
+            if (open)
+                conf_error(p->diags, p->conf, open, "the block that begins here is not closed: a `}` is missing");
             break;
         }
         if (p->tok.kind == TOKEN_CLOSE) {
-            if (!top) {
+            if (open) {
                 next(p);
                 break;
             }
@@ -341,7 +341,7 @@ static void parse_text(struct parser *p, unsigned file)
     struct token tok = p->tok;
     lexer_init(&p->lex, p->conf, p->diags, file);
     next(p);
-    parse_block(p, &p->conf->root, IN_TOP, true);
+    parse_block(p, &p->conf->root, IN_TOP, NULL);
     p->lex = lex;
     p->tok = tok;
 }
@@ -398,7 +398,7 @@ static struct conf *load(struct conf_source *src, const char *name, const char *
         parse_text(&p, 0);
         tree_check(c, diags);
     }
-    if (p.out_of_memory)
+    if (p.out_of_memory || c->arena.failed) // a part may be missing anywhere
         conf_error(diags, NULL, NULL, "out of memory");
     if (conf_diags_errors(diags) == 0)
         return c;

@@ -62,7 +62,9 @@ static void the_limit_holds(void **state)
         got += 1000;
     assert_true(got > 2 * (size_t)ARENA_BLOCK_BYTES && got < 3 * (size_t)ARENA_BLOCK_BYTES);
     assert_true(a.total <= a.limit);
+    assert_true(a.failed);
     arena_reset(&a); // the limit stays, what was counted does not
+    assert_false(a.failed);
     assert_non_null(arena_alloc(&a, 1000));
     assert_int_equal(a.limit, 3 * ARENA_BLOCK_BYTES);
     arena_fini(&a);
@@ -125,6 +127,7 @@ static void out_of_memory(void **state)
     assert_null(arena_printf(&a, "x").ptr);
     assert_null(arena_join(&a, SPAN("x"), SPAN("y")).ptr);
     assert_false(arena_dup(&a, SPAN("x"), &s));
+    assert_true(a.failed);
     assert_true(span_eq(s, SPAN("untouched")));
     mem_fail_set(NULL, NULL);
     assert_non_null(arena_alloc(&a, 10));

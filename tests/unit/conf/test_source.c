@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// Files: from the disk, from a bundle, and included by others.
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "conf_test.h"
+
+static char folder[] = "/tmp/weir-conf-XXXXXX";
+
+static const char *path_of(const char *name)
+{
+    static char path[2][256];
+    static unsigned turn;
+    turn ^= 1;
+    snprintf(path[turn], sizeof path[turn], "%s/%s", folder, name);
+    return path[turn];
+}
+
+static void write_file(const char *name, const char *text)
+{
+    FILE *f = fopen(path_of(name), "w");
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+}
+
+static int make_folder(void **state)
+{
+    (void)state;
+    return mkdtemp(folder) && mkdir(path_of("sites"), 0700) == 0 ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"main.conf", "sites/a.conf", "sites/b.conf",
+                                        "loop.conf", "bad.conf",     "nul.conf"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        unlink(path_of(names[i]));
+    return rmdir(path_of("sites")) == 0 && rmdir(folder) == 0 ? 0 : -1;
+}
+
+static struct conf *load(struct conf_source *s, const char *name, struct conf_diags *d)
+{
+    return conf_load(s, path_of(name), d);
+}
+
+static void check_sites(const struct conf *c)
+{
+    const struct conf_stmt *site = conf_child(conf_root(c), CONF_SITE);
+    assert_span(site->args[0].text, "a.test");
+    assert_span(conf_where(c, site), "sites/a.conf:1"); // by its path from the configuration's folder
+    assert_span(conf_next(site)->args[0].text, "b.test");
+    assert_string_equal(conf_folder(c), folder);
+}
+
+static void includes_and_bundles(void **state)
+{
+    (void)state;
+    write_file("main.conf", "log access off\ninclude sites/*.conf\ninclude nothing/*.conf\n");
+    write_file("sites/a.conf", "site a.test { route * -> respond 200 }\n");
+    write_file("sites/b.conf", "site b.test { route * -> respond 200 }\n");
+    struct conf_source disk;
+    struct conf_diags *d = conf_diags_new();
+    conf_source_init(&disk, true);
+    struct conf *c = load(&disk, "main.conf", d);
+    assert_non_null(c);
+    check_sites(c);
+    conf_unref(c);
+
+    // The same from what was read, packed and unpacked, without the disk.
+    struct arena a;
+    struct span packed;
+    arena_init(&a, ARENA_NO_LIMIT);
+    assert_true(conf_source_pack(&disk, &a, &packed));
+    write_file("sites/a.conf", "changed meanwhile\n");
+    struct conf_source bundle;
+    conf_source_init(&bundle, false);
+    assert_true(conf_source_unpack(&bundle, packed));
+    c = load(&bundle, "main.conf", d);
+    assert_non_null(c);
+    check_sites(c);
+    conf_unref(c);
+    struct span text;
+    const char *why;
+    assert_false(conf_source_read(&bundle, path_of("never.conf"), &text, &why));
+    conf_source_fini(&bundle);
+
+    // A run that is cut anywhere is refused, or is a shorter list of whole files.
+    for (size_t n = 0; n < packed.len; n++) {
+        char *cut = malloc(n ? n : 1);
+        assert_non_null(cut);
+        memcpy(cut, packed.ptr, n);
+        conf_source_init(&bundle, false);
+        bool ok = conf_source_unpack(&bundle, span_of(cut, n));
+        size_t sum = 0;
+        for (const struct conf_file *f = bundle.files; f; f = f->next)
+            sum += 16 + strlen(f->path) + f->content.len;
+        assert_true(!ok || sum == n);
+        conf_source_fini(&bundle);
+        free(cut);
+    }
+    arena_fini(&a);
+    conf_source_fini(&disk);
+    conf_diags_free(d);
+}
+
+static void what_cannot_be_read(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *text, *finding;
+    } rows[] = {
+        {"missing.conf", NULL, "cannot be read: No such file or directory"},
+        {"sites", NULL, "cannot be read: it is no regular file"},
+        {"loop.conf", "include loop.conf\n", "include each other too deep"},
+        {"bad.conf", "include sites\n", "sites cannot be read: it is no regular file"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct conf_source s;
+        struct conf_diags *d = conf_diags_new();
+        if (rows[i].text)
+            write_file(rows[i].name, rows[i].text);
+        conf_source_init(&s, true);
+        assert_null(load(&s, rows[i].name, d));
+        struct span text = conf_diags_text(d);
+        if (span_find_span(text, span_str(rows[i].finding)) > text.len)
+            fail_msg("%s: %.*s", rows[i].name, SPAN_ARG(text));
+        conf_source_fini(&s);
+        conf_diags_free(d);
+    }
+    struct conf_source s;
+    struct conf_diags *d = conf_diags_new();
+    conf_source_init(&s, false);
+    assert_true(conf_source_put(&s, path_of("nul.conf"), SPAN("site * {\0}")));
+    assert_null(load(&s, "nul.conf", d));
+    assert_true(span_find_span(conf_diags_text(d), SPAN("is not a text file")) < 1000);
+    conf_source_fini(&s);
+    conf_diags_free(d);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(includes_and_bundles),
+                                       cmocka_unit_test(what_cannot_be_read)};
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
