@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A thin front for meson and the scripts in scripts/; `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help deps build run test bench fuzz simulate format lint reference install dist
+.PHONY: help deps build run test bench fuzz simulate coverage format lint reference install dist
 
 # A build folder: $(call configure,FOLDER,COMPILER,OPTIONS)
 configure = @test -f $(1)/build.ninja || CC=$(2) meson setup $(1) $(3)
@@ -40,6 +40,12 @@ simulate: ## the simulator's seeded schedules, with sanitizers; SIM_SEEDS says h
 	$(call configure,build/test,gcc,-Dbuildtype=debug -Doptimization=1 -Db_sanitize=address$(,)undefined)
 	@ninja -C build/test --quiet
 	@meson test -C build/test --suite simulation --print-errorlogs --timeout-multiplier 0
+
+coverage: ## which lines of the parsers their unit tests execute; 95 % is wanted
+	@scripts/deps build test
+	$(call configure,build/coverage,gcc,-Dbuildtype=debug -Db_coverage=true)
+	@ninja -C build/coverage --quiet
+	@scripts/coverage build/coverage http conf
 
 format: ## lay out all C sources by .clang-format
 	@scripts/deps lint
