@@ -128,7 +128,7 @@ void log_access(struct span line)
         memcpy(w.queue + w.n, line.ptr, line.len);
         w.n += line.len;
     } else {
-        metric_add(METRIC_LOG_DROPPED, 1);
+        metrics_add(METRIC_LOG_DROPPED, 1);
     }
     if (was_empty && fits)
         pthread_cond_signal(&w.wake);

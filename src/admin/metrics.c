@@ -2,174 +2,263 @@
 #include "admin/metrics.h"
 
 #include <pthread.h>
-#include <stdio.h>
-#include <sys/resource.h>
-#include <time.h>
-#include <unistd.h>
 
+#include "admin/metrics_internal.h"
+#include "base/check.h"
 #include "base/mem.h"
 
-static struct metric_block nowhere;
-_Thread_local struct metric_block *metric_block = &nowhere;
-
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct metric_block *blocks[METRIC_THREADS_MAX];
-static unsigned n_blocks;
-
-struct set_name {
-    struct metric_set set;
-    const char *kind;
-    char name[256];
-};
-static struct set_name *sets[METRIC_SETS_MAX];
-static unsigned n_sets;
-
-void metrics_thread_begin(void)
-{
-    struct metric_block *b = (struct metric_block *)mem_calloc(1, sizeof *b);
-    pthread_mutex_lock(&lock);
-    if (b && n_blocks < METRIC_THREADS_MAX) {
-        blocks[n_blocks++] = b;
-        metric_block = b;
-    } else {
-        mem_free(b);
-    }
-    pthread_mutex_unlock(&lock);
-}
-
-struct metric_set *metric_set_get(const char *kind, struct span name)
-{
-    struct metric_set *found = NULL;
-    pthread_mutex_lock(&lock);
-    for (unsigned i = 0; i < n_sets && !found; i++)
-        if (strcmp(sets[i]->kind, kind) == 0 && span_eq(span_str(sets[i]->name), span_first(name, sizeof sets[i]->name - 1)))
-            found = &sets[i]->set;
-    if (!found && n_sets < METRIC_SETS_MAX) {
-        struct set_name *s = (struct set_name *)mem_calloc(1, sizeof *s);
-        if (s) {
-            s->set.index = n_sets;
-            s->kind = kind;
-            memcpy(s->name, name.ptr, MIN(name.len, sizeof s->name - 1));
-            sets[n_sets++] = s;
-            found = &s->set;
-        }
-    }
-    if (!found && n_sets)
-        found = &sets[n_sets - 1]->set;
-    pthread_mutex_unlock(&lock);
-    return found;
-}
-
-void metric_request(const struct metric_set *set, unsigned status, enum err reason, uint64_t duration_us)
-{
-    struct metric_block *b = metric_block;
-    unsigned class_ = status / 100 < METRIC_CLASSES ? status / 100 : 0;
-    unsigned bucket = 0;
-    for (uint64_t limit = 64; bucket < METRIC_BUCKETS - 1 && duration_us > limit; limit *= 2)
-        bucket++;
-    metric_bump(&b->requests[set ? set->index : METRIC_SETS_MAX - 1][class_], 1);
-    metric_bump(&b->duration[bucket], 1);
-    metric_bump(&b->duration_us, duration_us);
-    if (reason)
-        metric_bump(&b->errors[reason], 1);
-}
-
-static uint64_t sum(size_t offset)
-{
-    uint64_t n = 0;
-    for (unsigned i = 0; i < n_blocks; i++)
-        n += atomic_load_explicit((_Atomic uint64_t *)(void *)((char *)blocks[i] + offset), memory_order_relaxed);
-    return n;
-}
-
-uint64_t metric_read(enum metric m)
-{
-    pthread_mutex_lock(&lock);
-    uint64_t n = sum(offsetof(struct metric_block, v) + m * sizeof(uint64_t));
-    pthread_mutex_unlock(&lock);
-    return n;
-}
-
-struct text {
-    struct arena *a;
-    struct span s;
-};
-
-static void put(struct text *t, struct span s)
-{
-    t->s = arena_join(t->a, t->s, s);
-}
-
-static void put_requests(struct text *t)
-{
-    static const char *const classes[METRIC_CLASSES] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
-    put(t, SPAN("# HELP weir_requests_total Requests that have ended, by where and by class of status.\n# TYPE weir_requests_total counter\n"));
-    for (unsigned i = 0; i < METRIC_SETS_MAX; i++) {
-        if (i >= n_sets && i != METRIC_SETS_MAX - 1)
-            continue;
-        for (unsigned c = 0; c < METRIC_CLASSES; c++) {
-            uint64_t n = sum(offsetof(struct metric_block, requests) + (i * METRIC_CLASSES + c) * sizeof(uint64_t));
-            if (n || (i < n_sets && c == 2))
-                put(t, arena_printf(t->a, "weir_requests_total{%s=\"%s\",status=\"%s\"} %llu\n", i < n_sets ? sets[i]->kind : "site",
-                                    i < n_sets ? sets[i]->name : "", classes[c], (unsigned long long)n));
-        }
-    }
-}
-
-static void put_errors(struct text *t)
-{
-    put(t, SPAN("# HELP weir_errors_total Requests that did not end well, by reason.\n# TYPE weir_errors_total counter\n"));
-    for (unsigned i = 1; i < N_ERRS; i++) {
-        uint64_t n = sum(offsetof(struct metric_block, errors) + i * sizeof(uint64_t));
-        if (n)
-            put(t, arena_printf(t->a, "weir_errors_total{reason=\"%s\"} %llu\n", err_name((enum err)i), (unsigned long long)n));
-    }
-}
-
-static void put_durations(struct text *t)
-{
-    uint64_t n = 0;
-    put(t, SPAN("# HELP weir_request_duration_seconds How long requests took.\n# TYPE weir_request_duration_seconds histogram\n"));
-    for (unsigned i = 0; i < METRIC_BUCKETS; i++) {
-        n += sum(offsetof(struct metric_block, duration) + i * sizeof(uint64_t));
-        if (i < METRIC_BUCKETS - 1)
-            put(t, arena_printf(t->a, "weir_request_duration_seconds_bucket{le=\"%g\"} %llu\n", 64e-6 * (double)(1u << i), (unsigned long long)n));
-    }
-    put(t, arena_printf(t->a, "weir_request_duration_seconds_bucket{le=\"+Inf\"} %llu\nweir_request_duration_seconds_sum %.6f\nweir_request_duration_seconds_count %llu\n",
-                        (unsigned long long)n, (double)sum(offsetof(struct metric_block, duration_us)) / 1e6, (unsigned long long)n));
-}
-
-static void put_process(struct text *t)
-{
-    struct rusage u;
-    long pages = 0, dummy = 0;
-    FILE *f = fopen("/proc/self/statm", "re");
-    if (f) {
-        if (fscanf(f, "%ld %ld", &dummy, &pages) != 2)
-            pages = 0;
-        fclose(f);
-    }
-    if (getrusage(RUSAGE_SELF, &u) == 0)
-        put(t, arena_printf(t->a, "# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total %.3f\n",
-                            (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6));
-    if (pages)
-        put(t, arena_printf(t->a, "# TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes %lld\n", (long long)pages * sysconf(_SC_PAGESIZE)));
-}
-
-struct span metrics_text(struct arena *a)
-{
-    struct text t = {a, SPAN("")};
-    pthread_mutex_lock(&lock);
-    put(&t, SPAN("# HELP weir_build_info The version that runs.\n# TYPE weir_build_info gauge\nweir_build_info{version=\"" WEIR_VERSION "\"} 1\n"));
-    put_requests(&t);
-    put_errors(&t);
-    put_durations(&t);
-#define METRIC(id, name, type, help)                                                                          \
-    put(&t, arena_printf(a, "# HELP " #name " " help "\n# TYPE " #name " " #type "\n" #name " %llu\n",         \
-                         (unsigned long long)sum(offsetof(struct metric_block, v) + METRIC_##id * sizeof(uint64_t))));
+// Where each metric begins in its scope: an enumeration counts the widths of the scope's own rows.
+#define WIDTH(scope, want, shape) (METRIC_IN_##scope == METRIC_IN_##want ? (int)METRIC_CELLS_##shape : 0)
+enum {
+#define METRIC(id, scope, shape, type, name, help)                                                           \
+    AT_PROCESS_##id, AFTER_PROCESS_##id = AT_PROCESS_##id + WIDTH(scope, PROCESS, shape) - 1,
 #include "admin/metrics.tbl"
 #undef METRIC
+    WIDTH_OF_PROCESS
+};
+enum {
+#define METRIC(id, scope, shape, type, name, help)                                                           \
+    AT_LISTENER_##id, AFTER_LISTENER_##id = AT_LISTENER_##id + WIDTH(scope, LISTENER, shape) - 1,
+#include "admin/metrics.tbl"
+#undef METRIC
+    WIDTH_OF_LISTENER
+};
+enum {
+#define METRIC(id, scope, shape, type, name, help)                                                           \
+    AT_TRAFFIC_##id, AFTER_TRAFFIC_##id = AT_TRAFFIC_##id + WIDTH(scope, TRAFFIC, shape) - 1,
+#include "admin/metrics.tbl"
+#undef METRIC
+    WIDTH_OF_TRAFFIC
+};
+enum {
+#define METRIC(id, scope, shape, type, name, help)                                                           \
+    AT_UPSTREAM_##id, AFTER_UPSTREAM_##id = AT_UPSTREAM_##id + WIDTH(scope, UPSTREAM, shape) - 1,
+#include "admin/metrics.tbl"
+#undef METRIC
+    WIDTH_OF_UPSTREAM
+};
+
+const uint16_t metric_first_cell[N_METRICS] = {
+#define METRIC(id, scope, shape, type, name, help) [METRIC_##id] = AT_##scope##_##id,
+#include "admin/metrics.tbl"
+#undef METRIC
+};
+
+static const uint16_t scope_cells[N_METRIC_SCOPES] = {
+    [METRIC_IN_PROCESS] = WIDTH_OF_PROCESS,
+    [METRIC_IN_LISTENER] = WIDTH_OF_LISTENER,
+    [METRIC_IN_TRAFFIC] = WIDTH_OF_TRAFFIC,
+    [METRIC_IN_UPSTREAM] = WIDTH_OF_UPSTREAM,
+};
+
+const uint32_t metric_bounds_us[METRIC_BOUNDS] = {500,    1000,   2500,   5000,    10000,   25000,   50000,
+                                                  100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000};
+
+_Thread_local uint32_t metrics_slot;
+
+enum { LINE_CELLS = 64 / sizeof(uint64_t) };
+
+static _Atomic uint64_t process_cells[WIDTH_OF_PROCESS]; // until metrics_init
+struct metric_set metrics_process = {.cells = process_cells};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; // the list and threads
+static struct metric_entry *first, **last = &first;
+static unsigned slots = 1;
+static struct metric_entry process_entry;
+
+// Zeroed numbers for all threads, beginning on a cache line.
+static bool cells_new(struct metric_entry *e)
+{
+    size_t cells = scope_cells[e->scope];
+    size_t stride = (cells + LINE_CELLS - 1) / LINE_CELLS * LINE_CELLS;
+    e->memory = mem_calloc(1, (slots * stride + LINE_CELLS) * sizeof(uint64_t));
+    if (!e->memory)
+        return false;
+    uintptr_t at = ((uintptr_t)e->memory + 63) & ~(uintptr_t)63;
+    e->set = (struct metric_set){.cells = (_Atomic uint64_t *)at, .stride = (uint32_t)stride};
+    return true;
+}
+
+enum err metrics_init(unsigned threads)
+{
+    CHECK(threads > 0 && threads <= METRICS_THREADS_MAX && !first && !process_entry.memory);
+    slots = threads + 1;
+    process_entry = (struct metric_entry){.scope = METRIC_IN_PROCESS};
+    if (!cells_new(&process_entry)) {
+        slots = 1;
+        return ERR_NO_MEMORY;
+    }
+    metrics_process = process_entry.set;
+    return ERR_OK;
+}
+
+void metrics_thread_init(unsigned n)
+{
+    CHECK(n + 1 < slots);
+    metrics_slot = n + 1;
+}
+
+static void entry_free(struct metric_entry *e)
+{
+    for (unsigned i = 0; i < 2; i++)
+        mem_free(e->value[i]);
+    mem_free(e->memory);
+    mem_free(e);
+}
+
+void metrics_fini(void)
+{
+    while (first) {
+        struct metric_entry *e = first;
+        first = e->next;
+        entry_free(e);
+    }
+    last = &first;
+    mem_free(process_entry.memory);
+    process_entry.memory = NULL;
+    metrics_process = (struct metric_set){.cells = process_cells};
+    for (unsigned i = 0; i < WIDTH_OF_PROCESS; i++)
+        atomic_store_explicit(&process_cells[i], 0, memory_order_relaxed);
+    slots = 1;
+}
+
+// ---- Sets
+
+static bool label_is(const struct metric_entry *e, unsigned i, const struct metric_label *l)
+{
+    return e->name[i] == l->name && (!l->name || span_eq(span_str(e->value[i]), l->value));
+}
+
+static char *copy(struct span s)
+{
+    char *p = (char *)mem_alloc(s.len + 1);
+    if (p) {
+        memcpy(p, s.ptr ? s.ptr : "", s.len);
+        p[s.len] = '\0';
+    }
+    return p;
+}
+
+static struct metric_entry *entry_new(enum metric_scope scope, const struct metric_label label[2])
+{
+    struct metric_entry *e = (struct metric_entry *)mem_calloc(1, sizeof(*e));
+    if (!e)
+        return NULL;
+    e->scope = scope;
+    bool ok = cells_new(e);
+    for (unsigned i = 0; ok && i < 2; i++) {
+        e->name[i] = label[i].name;
+        ok = !label[i].name || (e->value[i] = copy(label[i].value)) != NULL;
+    }
+    if (ok)
+        return e;
+    entry_free(e);
+    return NULL;
+}
+
+// Label names are compared by address: the literals of the functions below.
+static struct metric_set *set_get(enum metric_scope scope, const struct metric_label label[2])
+{
+    pthread_mutex_lock(&lock);
+    struct metric_entry *e = first;
+    while (e && !(e->scope == scope && label_is(e, 0, &label[0]) && label_is(e, 1, &label[1])))
+        e = e->next;
+    if (!e && (e = entry_new(scope, label))) {
+        *last = e;
+        last = &e->next;
+    }
     pthread_mutex_unlock(&lock);
-    put_process(&t);
-    return t.s;
+    return e ? &e->set : NULL;
+}
+
+static const char listener_label[] = "listener", site_label[] = "site", proxy_label[] = "proxy",
+                  pool_label[] = "pool", server_label[] = "server";
+
+struct metric_set *metrics_listener(struct span listener)
+{
+    return set_get(METRIC_IN_LISTENER, (struct metric_label[2]){{listener_label, listener}});
+}
+
+struct metric_set *metrics_site(struct span site)
+{
+    return set_get(METRIC_IN_TRAFFIC, (struct metric_label[2]){{site_label, site}});
+}
+
+struct metric_set *metrics_proxy(struct span proxy)
+{
+    return set_get(METRIC_IN_TRAFFIC, (struct metric_label[2]){{proxy_label, proxy}});
+}
+
+struct metric_set *metrics_nowhere(void)
+{
+    return set_get(METRIC_IN_TRAFFIC, (struct metric_label[2]){{NULL, SPAN_NONE}});
+}
+
+struct metric_set *metrics_server(struct span pool, struct span server)
+{
+    return set_get(METRIC_IN_UPSTREAM, (struct metric_label[2]){{pool_label, pool}, {server_label, server}});
+}
+
+struct metric_set *metrics_origins(struct span proxy)
+{
+    return set_get(METRIC_IN_UPSTREAM, (struct metric_label[2]){{proxy_label, proxy}});
+}
+
+// ---- Adding
+
+void metric_add_status(struct metric_set *s, enum metric m, unsigned status)
+{
+    unsigned class_ = status >= 100 && status < 600 ? status / 100 : 0;
+    metric_add_cell(s, metric_first_cell[m] + class_, 1);
+}
+
+void metric_add_reason(struct metric_set *s, enum metric m, enum err e)
+{
+    if (e != ERR_OK)
+        metric_add_cell(s, metric_first_cell[m] + (uint32_t)e, 1);
+}
+
+void metric_observe_us(struct metric_set *s, enum metric m, uint64_t us)
+{
+    uint32_t i = 0;
+    while (i < METRIC_BOUNDS && us > metric_bounds_us[i])
+        i++;
+    metric_add_cell(s, metric_first_cell[m] + i, 1);
+    metric_add_cell(s, metric_first_cell[m] + METRIC_BOUNDS + 1, us);
+}
+
+// ---- Reading
+
+uint64_t metric_cell_sum(const struct metric_set *s, uint32_t cell)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < slots; i++)
+        sum += atomic_load_explicit(&s->cells[i * s->stride + cell], memory_order_relaxed);
+    return sum;
+}
+
+const struct metric_entry *metric_entries_lock(void)
+{
+    pthread_mutex_lock(&lock);
+    return first;
+}
+
+void metric_entries_unlock(void)
+{
+    pthread_mutex_unlock(&lock);
+}
+
+int64_t metrics_total(enum metric m)
+{
+    const struct metric_row *r = metric_row(m);
+    uint64_t sum = 0;
+    uint32_t cells = r->cells - (r->shape == METRIC_SHAPE_HISTOGRAM); // the last one is the sum
+    for (const struct metric_entry *e = metric_entries_lock(); e; e = e->next) {
+        for (uint32_t i = 0; e->scope == r->scope && i < cells; i++)
+            sum += metric_cell_sum(&e->set, metric_first_cell[m] + i);
+    }
+    metric_entries_unlock();
+    for (uint32_t i = 0; r->scope == METRIC_IN_PROCESS && i < cells; i++)
+        sum += metric_cell_sum(&metrics_process, metric_first_cell[m] + i);
+    return (int64_t)sum;
 }

@@ -1,57 +1,101 @@
 // SPDX-License-Identifier: Apache-2.0
-// Counters: each thread writes its own block, without a lock and without atomic read-modify-write; reading sums them up.
-// Labels come from the configuration, never from a request. Counters go on over generations.
+// Counters, gauges and histograms (metrics.tbl), and their Prometheus text. Each thread adds to numbers of its own, on
+// cache lines of its own, without a locked instruction; whoever reads adds the threads up. Labels come from the
+// configuration only: a set of numbers is registered by its labels when a generation is built, and the same
+// labels give the same set again, so that counters go on over reloads and never go down.
 #ifndef WEIR_ADMIN_METRICS_H
 #define WEIR_ADMIN_METRICS_H
 
 #include <stdatomic.h>
 
-#include "base/arena.h"
+#include "base/chunk.h"
 #include "base/err.h"
+#include "base/span.h"
 
 enum metric {
-#define METRIC(id, name, type, help) METRIC_##id,
+#define METRIC(id, scope, shape, type, name, help) METRIC_##id,
 #include "admin/metrics.tbl"
 #undef METRIC
     N_METRICS
 };
-enum { METRIC_SETS_MAX = 1024, METRIC_CLASSES = 6, METRIC_BUCKETS = 24, METRIC_THREADS_MAX = 256 };
 
-struct metric_block {
-    _Atomic uint64_t v[N_METRICS];
-    _Atomic uint64_t errors[N_ERRS];
-    _Atomic uint64_t duration[METRIC_BUCKETS], duration_us; // of requests, by powers of two of 64 us
-    _Atomic uint64_t requests[METRIC_SETS_MAX][METRIC_CLASSES];
+enum limit {
+#define LIMIT(id, word) LIMIT_##id,
+#include "admin/limits.tbl"
+#undef LIMIT
+    N_LIMITS
 };
-/// This thread's block (never NULL: a thread that has none counts into one that nobody reads).
-extern _Thread_local struct metric_block *metric_block;
 
-/// What a site, or a proxy, counts under its name.
+enum { METRICS_THREADS_MAX = 256 };
+
+/// The numbers of one combination of labels. Lives until metrics_fini.
 struct metric_set {
-    unsigned index;
+    _Atomic uint64_t *cells; // stride for each thread
+    uint32_t stride;         // in cells; whole cache lines
 };
-/// The set of this kind ("site" or "proxy") and name, made where there is none. Any thread. Beyond the maximum all share one.
-struct metric_set *metric_set_get(const char *kind, struct span name);
 
-/// Gives the calling thread a block; again after metrics_thread_end. What a thread counted stays.
-void metrics_thread_begin(void);
-static inline void metric_bump(_Atomic uint64_t *c, uint64_t n)
+/// Which of a set's numbers are this thread's: 0 is shared by all that are no worker threads.
+extern _Thread_local uint32_t metrics_slot __attribute__((tls_model("initial-exec")));
+/// Where a metric begins in the numbers of its scope.
+extern const uint16_t metric_first_cell[N_METRICS];
+/// The set of the process itself.
+extern struct metric_set metrics_process;
+
+/// Before any set is registered: how many worker threads there will be (at most METRICS_THREADS_MAX). Without it
+/// there is one, as in tests. ERR_NO_MEMORY.
+MUST_USE enum err metrics_init(unsigned threads);
+/// Says that the calling thread is worker thread n, counted from 0.
+void metrics_thread_init(unsigned n);
+/// Frees all sets; nobody may be adding.
+void metrics_fini(void);
+
+/// The set with these labels, made where it is not there yet. Any thread. NULL when memory is out.
+MUST_USE struct metric_set *metrics_listener(struct span listener);
+MUST_USE struct metric_set *metrics_site(struct span site);
+MUST_USE struct metric_set *metrics_proxy(struct span proxy);
+/// Requests that reached no site and no proxy.
+MUST_USE struct metric_set *metrics_nowhere(void);
+/// A server of a pool; and whatever a forward proxy connects to.
+MUST_USE struct metric_set *metrics_server(struct span pool, struct span server);
+MUST_USE struct metric_set *metrics_origins(struct span proxy);
+
+static inline void metric_add_cell(struct metric_set *s, uint32_t cell, uint64_t n)
 {
+    _Atomic uint64_t *c = &s->cells[metrics_slot * s->stride + cell];
+    if (unlikely(metrics_slot == 0)) {
+        atomic_fetch_add_explicit(c, n, memory_order_relaxed);
+        return;
+    }
     atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
 }
-static inline void metric_add(enum metric m, uint64_t n)
+/// Adds to a metric of shape ONE. A gauge goes down by a negative n, also on another thread than it went up.
+static inline void metric_add(struct metric_set *s, enum metric m, int64_t n)
 {
-    metric_bump(&metric_block->v[m], n);
+    metric_add_cell(s, metric_first_cell[m], (uint64_t)n);
 }
-static inline void metric_sub(enum metric m, uint64_t n)
+/// One more of this response status (0: there was none).
+void metric_add_status(struct metric_set *s, enum metric m, unsigned status);
+/// One more of this reason; ERR_OK counts nowhere.
+void metric_add_reason(struct metric_set *s, enum metric m, enum err e);
+void metric_observe_us(struct metric_set *s, enum metric m, uint64_t us);
+/// For metrics of the process.
+static inline void metrics_add(enum metric m, int64_t n)
 {
-    metric_bump(&metric_block->v[m], (uint64_t)0 - n);
+    metric_add(&metrics_process, m, n);
 }
-/// One request has ended. set may be NULL. status 0: it got no answer.
-void metric_request(const struct metric_set *set, unsigned status, enum err reason, uint64_t duration_us);
-/// The sum over all threads.
-uint64_t metric_read(enum metric m);
-/// All of it in Prometheus' text format.
-struct span metrics_text(struct arena *a);
+/// One more refusal of this limit.
+static inline void metrics_limit(enum limit l)
+{
+    metric_add_cell(&metrics_process, (uint32_t)metric_first_cell[METRIC_LIMIT_REFUSALS] + l, 1);
+}
+
+/// All numbers of a metric over all sets and threads (for status). Of a histogram: the observations.
+int64_t metrics_total(enum metric m);
+/// What weir_generation says from now on.
+void metrics_set_generation(uint64_t number);
+/// Opens what the process_* metrics are read from; before the process shuts itself in.
+void metrics_process_open(void);
+/// Appends the Prometheus text (version 0.0.4). Any thread, one at a time.
+MUST_USE enum err metrics_write(struct chunkq *out);
 
 #endif

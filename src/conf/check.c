@@ -104,6 +104,11 @@ const char *conf_folder(const struct conf *c)
     return c->folder;
 }
 
+struct conf_source *conf_files(const struct conf *c)
+{
+    return c->source;
+}
+
 // ---- Checking
 
 struct checking {

@@ -138,6 +138,8 @@ const struct conf_stmt *conf_definition(const struct conf *c, enum conf_id id, s
 struct span conf_where(const struct conf *c, const struct conf_stmt *s);
 /// The folder of the main file ("." where there is none), for relative paths.
 const char *conf_folder(const struct conf *c);
+/// Where it was loaded from, or NULL (text); must still exist.
+struct conf_source *conf_files(const struct conf *c);
 
 /// Canonical text with comments, into the arena. False with diagnostics where it does not parse.
 bool conf_fmt(struct span text, const char *name, struct conf_diags *diags, struct arena *a, struct span *ret);

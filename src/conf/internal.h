@@ -26,6 +26,7 @@ struct conf {
     struct conf_text texts[CONF_FILES_MAX];
     unsigned n_texts;
     const char *folder;
+    struct conf_source *source;
     struct conf_stmt root;
 };
 

@@ -392,6 +392,7 @@ static struct conf *load(struct conf_source *src, const char *name, const char *
         return NULL;
     }
     struct parser p = {.conf = c, .diags = diags, .src = src};
+    c->source = src;
     c->folder = arena_cstr(&c->arena, span_str(folder));
     struct span copy;
     if (c->folder && arena_dup(&c->arena, text, &copy) && add_text(&p, name, copy, NULL)) {

@@ -24,8 +24,7 @@ const char *phase_name(enum phase p)
 static enum err run_phases(struct exchange *x)
 {
     for (unsigned p = 0; p < N_PHASES; p++) {
-        if (x->answer != ANSWER_NONE && x->answer != ANSWER_UPSTREAM && x->answer != ANSWER_TUNNEL &&
-            !phases[p].once_answered && p != PHASE_EXAMINE)
+        if (x->answer != ANSWER_NONE && !phases[p].once_answered)
             continue;
         x->phase = (enum phase)p;
         enum err e = phases[p].run(x);

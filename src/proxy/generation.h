@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 
+#include "admin/log.h"
 #include "admin/metrics.h"
 #include "balance/pool.h"
 #include "conf/conf.h"
@@ -97,6 +98,8 @@ struct proxy {
     struct metric_set *metrics;
 };
 
+enum access_log { ACCESS_LOG_OFF, ACCESS_LOG_JSON, ACCESS_LOG_COMBINED };
+
 enum listener_kind { LISTENER_SITES, LISTENER_PROXY, LISTENER_ADMIN };
 
 struct listener {
@@ -106,12 +109,14 @@ struct listener {
     const struct proxy *proxy;
     struct client_settings settings;
     struct span name; // ADDRESS:PORT
+    struct metric_set *metrics;
     struct generation *gen;
 };
 
 struct generation {
     _Atomic unsigned refs;
     uint64_t number;
+    struct condition_cleanup *cleanups;
     struct arena arena;
     struct conf *conf;
     struct listener *listeners;
@@ -130,6 +135,9 @@ struct generation {
     struct addr *resolvers;
     unsigned n_resolvers;
     struct listen_set own; // our own addresses: a forward proxy must not come back to them
+    enum access_log log;
+    struct metric_set *nowhere; // requests that reach no site and no proxy
+    struct span log_dest; // "stdout", "stderr" or a file's path
     unsigned max_idle;     // upstream connections kept, a thread
 };
 

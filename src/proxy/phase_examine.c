@@ -5,19 +5,19 @@
 #include "proxy/thread.h"
 #include "proxy/upstream_request.h"
 
-// What is for one hop goes, Via and Date come (RFC 9110 6.6.1, 7.6).
+static enum err add_date(struct exchange *x)
+{
+    struct span now;
+    if (fields_get(&x->resp.fields, FIELD_DATE))
+        return ERR_OK;
+    return arena_dup(x->arena, service_date(x->service), &now) ? fields_add(&x->resp.fields, FIELD_DATE, now) : ERR_NO_MEMORY;
+}
+
+// What is for one hop goes, Via comes (RFC 9110 7.6).
 static enum err pass_on(struct exchange *x)
 {
-    struct response *r = &x->resp;
-    h1_strip_hop_fields(&r->fields);
-    enum err e = via_append(&r->fields, x->arena, r->version);
-    if (!e && !fields_get(&r->fields, FIELD_DATE)) {
-        struct span now;
-        if (!arena_dup(x->arena, service_date(x->service), &now))
-            return ERR_NO_MEMORY;
-        e = fields_add(&r->fields, FIELD_DATE, now);
-    }
-    return e;
+    h1_strip_hop_fields(&x->resp.fields);
+    return via_append(&x->resp.fields, x->arena, x->resp.version);
 }
 
 enum err phase_examine(struct exchange *x)
@@ -25,6 +25,8 @@ enum err phase_examine(struct exchange *x)
     enum err e = ERR_OK;
     if (x->answer == ANSWER_UPSTREAM || (x->answer == ANSWER_TUNNEL && !x->tunnel_wanted))
         e = pass_on(x);
+    if (!e && !x->tunnel_wanted)
+        e = add_date(x); // RFC 9110 6.6.1
     if (!e && x->site)
         e = field_ops_apply(&x->site->fields, true, &x->resp.fields);
     if (!e && x->route)

@@ -43,4 +43,7 @@ struct service_client {
 /// The Date of this second (29 characters).
 struct span service_date(struct service *s);
 
+/// Takes a connection that is between two requests over to the service's present generation.
+void service_renew_client(struct service *s, struct client_conn *c);
+
 #endif

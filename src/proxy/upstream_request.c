@@ -2,6 +2,7 @@
 #include "proxy/upstream_request.h"
 
 #include "base/ascii.h"
+#include "base/num.h"
 
 enum { HOPS_MAX = 10 }; // this many weirs in Via are a loop
 

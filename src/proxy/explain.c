@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+// `test` blocks and `weir explain`: a question put to the real matcher, without a network.
+#include <time.h>
+
+#include "base/num.h"
+#include "http/date.h"
+#include "proxy/decide.h"
+
+struct asked {
+    const struct generation *g;
+    struct arena *a;
+    struct exchange x;
+    struct request req;
+    struct condition_input in;
+    const char *why;
+};
+
+// "tue 10:00" (this week's, UTC), or an HTTP date.
+static bool parse_at(struct span s, int64_t *ret)
+{
+    static const char days[] = "thufrisatsunmontuewed"; // 1970-01-01 was a Thursday
+    struct span clock = s, day = span_cut(&clock, ' ');
+    uint64_t h, m;
+    if (http_date_parse(s, 0, ret))
+        return true;
+    struct span minute = clock, hour = span_cut(&minute, ':');
+    if (day.len != 3 || !num_parse_dec(hour, 23, &h) || !num_parse_dec(minute, 59, &m))
+        return false;
+    for (int64_t d = 0; d < 7; d++) {
+        if (span_eq_ci(day, span_of(days + d * 3, 3))) {
+            *ret = (19723 + (7 - (19723 - d) % 7) % 7) * 86400 + (int64_t)(h * 3600 + m * 60); // a week of 2024
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool prepare(struct asked *k, const struct conf_question *q)
+{
+    struct uri u;
+    struct exchange *x = &k->x;
+    memset(x, 0, sizeof *x);
+    memset(&k->req, 0, sizeof k->req);
+    fields_init(&k->req.fields, k->a);
+    k->why = "the URL is malformed";
+    if (uri_parse_absolute(q->url, k->a, &u))
+        return false;
+    k->req.method_text = q->method;
+    k->req.method = method_parse(q->method);
+    k->req.scheme = u.scheme;
+    k->req.authority = u.authority;
+    k->req.path = u.path;
+    k->req.query = u.query;
+    k->req.version = HTTP_1_1;
+    x->req = &k->req;
+    x->arena = k->a;
+    x->client_addr = addr_v4(127, 0, 0, 1, 0);
+    k->why = "`from` wants an address";
+    if (q->from.len && !addr_parse_ip(q->from, &x->client_addr))
+        return false;
+    for (unsigned i = 0; i < q->n_headers; i++)
+        if (fields_add_named(&k->req.fields, q->headers[i][0], q->headers[i][1]))
+            return false;
+    k->in = (struct condition_input){.req = &k->req, .path = u.path, .path_loose = u.path, .client = &x->client_addr, .user = q->user};
+    k->why = "`at` wants a day and a time: \"tue 10:00\"";
+    if (q->at.len && !parse_at(q->at, &k->in.wall_s))
+        return false;
+    if (!q->at.len) {
+        struct timespec t;
+        clock_gettime(CLOCK_REALTIME, &t);
+        k->in.wall_s = t.tv_sec;
+    }
+    k->why = "out of memory";
+    return path_loose(u.path, k->a, &k->in.path_loose) == ERR_OK;
+}
+
+static bool offers_scheme(const struct listener *l, const struct request *r)
+{
+    return l->kind == LISTENER_SITES && (r->scheme.len == 0 || !r->authority.port || l->spec.addr.port == r->authority.port);
+}
+
+static const struct site *find_site(const struct generation *g, const struct request *r)
+{
+    // A URL without a port names the site wherever it listens.
+    for (unsigned pass = 0; pass < 2; pass++) {
+        for (unsigned i = 0; i < g->n_listeners; i++) {
+            const struct listener *l = &g->listeners[i];
+            if (l->kind != LISTENER_SITES || (pass == 0 && !offers_scheme(l, r)))
+                continue;
+            const struct site *s = site_table_find(&l->sites, r->authority.host);
+            if (s)
+                return s;
+        }
+    }
+    return NULL;
+}
+
+struct outcome {
+    struct span word;   // pool, redirect, respond, files, allow, deny, not-found
+    struct span detail; // the pool's name, the status, the URL
+    struct span where;
+    struct span path; // as it would go upstream
+};
+
+static struct outcome site_outcome(struct asked *k)
+{
+    struct exchange *x = &k->x;
+    x->site = find_site(k->g, &k->req);
+    if (!x->site)
+        return (struct outcome){.word = SPAN("not-found"), .detail = SPAN("no site has this name")};
+    x->route = site_route(x->site, &k->in, &x->rest);
+    if (!x->route)
+        return (struct outcome){.word = SPAN("not-found"), .detail = SPAN("no route takes it"), .where = x->site->where};
+    struct verdict v = decide_site(x->site, x->route, &k->in);
+    if (v.err)
+        return (struct outcome){.word = SPAN("deny"), .where = v.where};
+    const struct route *r = x->route;
+    struct outcome o = {.where = r->where, .path = k->req.path};
+    switch (r->target) {
+    case TARGET_POOL:
+        o.word = SPAN("pool");
+        o.detail = r->pool->name;
+        if (r->strip.len)
+            o.path = span_skip(k->req.path, r->strip.len);
+        if (!o.path.len)
+            o.path = SPAN("/");
+        break;
+    case TARGET_REDIRECT:
+        o.word = SPAN("redirect");
+        o.detail = arena_printf(k->a, "%u", r->status);
+        break;
+    case TARGET_RESPOND:
+        o.word = SPAN("respond");
+        o.detail = arena_printf(k->a, "%u", r->status);
+        break;
+    case TARGET_FILES:
+        o.word = SPAN("files");
+        break;
+    }
+    return o;
+}
+
+static struct outcome proxy_outcome(struct asked *k)
+{
+    if (!k->g->n_proxies)
+        return (struct outcome){.word = SPAN("not-found"), .detail = SPAN("there is no proxy")};
+    const struct proxy *p = k->g->proxies[0];
+    struct verdict v = decide_proxy(p, &k->in);
+    if (!v.err && k->req.method == METHOD_CONNECT && egress_check_connect_port(&p->egress, k->req.authority.port))
+        v.err = ERR_PORT_DENIED;
+    return (struct outcome){.word = v.err ? SPAN("deny") : SPAN("allow"), .where = v.where};
+}
+
+static bool as_expected(const struct conf_question *q, const struct outcome *o)
+{
+    if (q->n_expect == 0 || !span_eq(q->expect[0], o->word))
+        return false;
+    unsigned i = 1;
+    if (q->n_expect > i && o->detail.len && !span_eq(q->expect[i], SPAN("path"))) {
+        if (!span_eq(q->expect[i], o->detail))
+            return false;
+        i++;
+    }
+    if (q->n_expect > i + 1 && span_eq(q->expect[i], SPAN("path")))
+        return span_eq(q->expect[i + 1], o->path);
+    return q->n_expect <= i || span_eq(o->word, SPAN("deny"));
+}
+
+bool generation_run_tests(const struct generation *g, struct conf_diags *diags)
+{
+    bool ok = true;
+    for (const struct conf_stmt *t = conf_child(conf_root(g->conf), CONF_TEST); t; t = conf_next(t)) {
+        for (const struct conf_stmt *s = t->first_child; s; s = s->next) {
+            struct arena a;
+            arena_init(&a, 0);
+            struct conf_question q;
+            struct asked k = {.g = g, .a = &a};
+            const char *why;
+            if (!conf_question_parse(s, &q, &why) || !prepare(&k, &q)) {
+                conf_error(diags, g->conf, &s->pos, "the test cannot be read: %s", k.why ? k.why : why);
+                ok = false;
+            } else {
+                struct outcome o = q.proxy ? proxy_outcome(&k) : site_outcome(&k);
+                if (!as_expected(&q, &o)) {
+                    conf_error(diags, g->conf, &t->pos, "the test `%.*s` fails: the decision is `%.*s%s%.*s`, by %.*s", SPAN_ARG(t->args[0].text),
+                               SPAN_ARG(o.word), o.detail.len ? " " : "", SPAN_ARG(o.detail), SPAN_ARG(o.where));
+                    ok = false;
+                }
+            }
+            arena_fini(&a);
+        }
+    }
+    return ok;
+}
+
+bool generation_explain(const struct generation *g, struct span question, struct arena *a, struct span *ret_text)
+{
+    struct conf_question q;
+    struct asked k = {.g = g, .a = a};
+    const char *why;
+    if (!conf_question_parse_text(question, a, &q, &why) || !prepare(&k, &q)) {
+        *ret_text = span_str(k.why ? k.why : why);
+        return false;
+    }
+    struct outcome o = q.proxy ? proxy_outcome(&k) : site_outcome(&k);
+    bool refused = span_eq(o.word, SPAN("deny")) || span_eq(o.word, SPAN("not-found"));
+    *ret_text = arena_printf(a, "admit      %.*s %.*s%.*s\nroute      %.*s %.*s\nauthorize  %s\ndecided by %.*s\n", SPAN_ARG(q.method),
+                             SPAN_ARG(k.req.authority.host), SPAN_ARG(k.req.path), SPAN_ARG(o.word), SPAN_ARG(o.detail),
+                             refused ? "deny" : "allow", SPAN_ARG(o.where.len ? o.where : SPAN("nothing")));
+    return true;
+}

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// `files DIR`: a folder served by GET and HEAD; nothing outside it can be reached by any spelling or link.
+#ifndef WEIR_PROXY_FILES_H
+#define WEIR_PROXY_FILES_H
+
+#include "http/message.h"
+
+struct files_root;
+/// Opens the folder, before privileges go. NULL with *ret_why. The struct lives in the arena until files_root_close.
+struct files_root *files_root_open(const char *path, struct arena *a, const char **ret_why);
+void files_root_close(struct files_root *r);
+
+struct files_result {
+    int fd; // the caller closes it; -1: no content
+    uint64_t offset, length;
+};
+/// path: what follows the route's prefix, normalised, still percent-encoded, without a leading slash. Sets the answer's status, fields
+/// and framing. On a fiber (opening may wait). ERR_NOT_FOUND, ERR_METHOD_REFUSED, ERR_NO_FILES, ERR_NO_MEMORY.
+MUST_USE enum err files_answer(const struct files_root *r, struct span path, const struct request *req, struct arena *a,
+                               struct response *ret_resp, struct files_result *ret);
+
+#endif

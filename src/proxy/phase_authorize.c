@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+// authorize: may this client do this, here and now? And the answers of routes that need no server, which only those may have.
+#include "proxy/decide.h"
+#include "proxy/files.h"
+#include "proxy/page.h"
+
+enum err decide_input(struct exchange *x, struct condition_input *ret)
+{
+    *ret = (struct condition_input){.req = x->req, .path = x->req->path, .path_loose = x->req->path, .client = &x->client_addr,
+                                    .wall_s = (int64_t)(loop_wall_ms() / 1000)};
+    return x->req->path.len ? path_loose(x->req->path, x->arena, &ret->path_loose) : ERR_OK;
+}
+
+static bool denied(const struct rules *rules, const struct condition_input *in, struct verdict *ret)
+{
+    const struct rule *r = rules_decide(rules, in);
+    if (!r || r->action != RULE_DENY)
+        return false;
+    *ret = (struct verdict){ERR_DENIED, r->where};
+    return true;
+}
+
+struct verdict decide_site(const struct site *s, const struct route *r, const struct condition_input *in)
+{
+    struct verdict v = {ERR_OK, r->where};
+    if (!denied(&s->deny, in, &v))
+        denied(&r->deny, in, &v);
+    return v;
+}
+
+struct verdict decide_proxy(const struct proxy *p, const struct condition_input *in)
+{
+    struct verdict v = {ERR_OK, p->default_where};
+    if (p->clients.n) {
+        const struct rule *c = rules_decide(&p->clients, in);
+        if (!c || c->action == RULE_DENY)
+            return (struct verdict){ERR_DENIED, c ? c->where : p->where};
+    }
+    const struct rule *r = rules_decide(&p->policy, in);
+    if (r)
+        return (struct verdict){r->action == RULE_DENY ? ERR_DENIED : ERR_OK, r->where};
+    if (p->policy_default_deny)
+        v.err = ERR_DENIED;
+    return v;
+}
+
+// `{rest}` in a redirect's URL, and nothing that could end the field.
+static struct span fill_in(struct exchange *x, struct span text)
+{
+    size_t i = span_find_span(text, SPAN("{rest}"));
+    if (i > text.len)
+        return text;
+    struct span rest = x->rest;
+    if (x->req->query.ptr)
+        rest = arena_printf(x->arena, "%.*s?%.*s", SPAN_ARG(x->rest), SPAN_ARG(x->req->query));
+    return arena_join(x->arena, arena_join(x->arena, span_first(text, i), rest), span_skip(text, i + 6));
+}
+
+static enum err answer_redirect(struct exchange *x)
+{
+    struct span url = fill_in(x, x->route->text);
+    if (!url.ptr)
+        return ERR_NO_MEMORY;
+    enum err e = fields_add(&x->resp.fields, FIELD_LOCATION, url);
+    if (!e)
+        e = page_text(x->route->status, SPAN(""), &x->resp, &x->content);
+    x->answer = ANSWER_LOCAL;
+    return e;
+}
+
+static enum err answer_files(struct exchange *x)
+{
+    struct files_result f;
+    struct span rest = x->rest;
+    while (rest.len && rest.ptr[0] == '/')
+        rest = span_skip(rest, 1);
+    enum err e = files_answer(x->route->files, rest, x->req, x->arena, &x->resp, &f);
+    if (e)
+        return e;
+    x->answer = f.fd >= 0 ? ANSWER_FILE : ANSWER_LOCAL;
+    x->file_fd = f.fd;
+    x->file_offset = f.offset;
+    return ERR_OK;
+}
+
+static enum err answer_here(struct exchange *x)
+{
+    switch (x->route->target) {
+    case TARGET_REDIRECT:
+        return answer_redirect(x);
+    case TARGET_RESPOND:
+        x->answer = ANSWER_LOCAL;
+        return page_text(x->route->status, x->route->text, &x->resp, &x->content);
+    case TARGET_FILES:
+        return answer_files(x);
+    case TARGET_POOL:
+        break;
+    }
+    return ERR_OK;
+}
+
+enum err phase_authorize(struct exchange *x)
+{
+    struct condition_input in;
+    enum err e = decide_input(x, &in);
+    if (e)
+        return e;
+    struct verdict v = x->proxy ? decide_proxy(x->proxy, &in) : decide_site(x->site, x->route, &in);
+    x->rule = v.where;
+    if (v.err)
+        return v.err;
+    if (x->tunnel_wanted)
+        return egress_check_connect_port(&x->proxy->egress, x->req->authority.port);
+    return x->route ? answer_here(x) : ERR_OK;
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// route: which site and route, or which destination; and the answers that need no server.
+#include "admin/metrics.h"
+#include "base/num.h"
+#include "proxy/decide.h"
+#include "proxy/exchange.h"
+#include "proxy/page.h"
+
+// OPTIONS whose hops are used up is ours to answer (RFC 9110 7.6.2).
+static bool hops_used_up(const struct exchange *x)
+{
+    const struct field *f = fields_get(&x->req->fields, FIELD_MAX_FORWARDS);
+    uint64_t hops;
+    return x->req->method == METHOD_OPTIONS && f && num_parse_dec(f->value, UINT64_MAX, &hops) && hops == 0;
+}
+
+static enum err answer_options(struct exchange *x)
+{
+    x->answer = ANSWER_LOCAL;
+    enum err e = fields_add(&x->resp.fields, FIELD_ALLOW, SPAN("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+    return e ? e : page_text(200, SPAN(""), &x->resp, &x->content);
+}
+
+static enum err route_admin(struct exchange *x)
+{
+    if (!method_is_safe(x->req->method))
+        return ERR_METHOD_REFUSED;
+    x->answer = ANSWER_LOCAL;
+    if (!span_eq(x->req->path, SPAN("/metrics")))
+        return ERR_NOT_FOUND;
+    x->resp.status = 200;
+    enum err e = metrics_write(&x->content);
+    x->resp.framing = (struct framing){FRAMING_LENGTH, x->content.bytes};
+    return e ? e : fields_set(&x->resp.fields, FIELD_CONTENT_TYPE, SPAN("text/plain; version=0.0.4; charset=utf-8"));
+}
+
+static enum err route_site(struct exchange *x)
+{
+    x->site = site_table_find(&x->listener->sites, x->req->authority.host);
+    if (!x->site)
+        return ERR_HOST_UNKNOWN;
+    if (hops_used_up(x))
+        return answer_options(x);
+    if (x->req->form == TARGET_ASTERISK)
+        return answer_options(x);
+    struct condition_input in;
+    enum err e = decide_input(x, &in);
+    if (e)
+        return e;
+    x->route = site_route(x->site, &in, &x->rest);
+    if (!x->route)
+        return ERR_ROUTE_NONE;
+    x->rule = x->route->where;
+    x->timeouts = &x->route->timeouts;
+    return ERR_OK;
+}
+
+enum err phase_route(struct exchange *x)
+{
+    switch (x->listener->kind) {
+    case LISTENER_ADMIN:
+        return route_admin(x);
+    case LISTENER_SITES:
+        return route_site(x);
+    case LISTENER_PROXY:
+        x->proxy = x->listener->proxy;
+        x->timeouts = &x->proxy->timeouts;
+        x->tunnel_wanted = x->req->method == METHOD_CONNECT;
+        return hops_used_up(x) ? answer_options(x) : ERR_OK;
+    }
+    return ERR_INTERNAL;
+}

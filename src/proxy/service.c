@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+// One worker thread's listeners and connections.
+#include "proxy/service.h"
+
+#include <unistd.h>
+
+#include "admin/log.h"
+#include "admin/metrics.h"
+#include "base/check.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "http/date.h"
+#include "proxy/exchange.h"
+#include "proxy/peers.h"
+#include "proxy/thread.h"
+
+enum { ACCEPT_RETRY_MS = 50, ACCEPT_BATCH = 64 };
+
+struct span service_date(struct service *s)
+{
+    int64_t now = (int64_t)(loop_wall_ms() / 1000);
+    if (now != s->date_s) {
+        s->date_s = now;
+        http_date_format(now, s->date);
+    }
+    return span_of(s->date, HTTP_DATE_BYTES);
+}
+
+// ---- Clients
+
+static void check_drained(struct service *s)
+{
+    if (!s->draining || s->n_clients || !s->drained)
+        return;
+    void (*done)(void *) = s->drained;
+    s->drained = NULL;
+    endpoints_drop_idle(&s->endpoints);
+    done(s->drained_arg);
+}
+
+static void on_closed(struct client_conn *c)
+{
+    struct service *s = (struct service *)c->owner;
+    struct service_client *sc = container_of(c, struct service_client, conn);
+    list_remove(&c->node);
+    s->n_clients--;
+    metric_add(((const struct listener *)c->listener)->metrics, METRIC_CONNECTIONS_OPEN, -1);
+    peers_leave(s->peers, &c->peer);
+    generation_unref(sc->gen);
+    slab_free(&s->client_slab, sc);
+    check_drained(s);
+}
+
+// A request is served by the newest generation; one that no longer listens at the connection's address serves it to its end.
+static void serve(struct client_conn *c, struct client_stream *st, struct request *req, struct arena *a)
+{
+    service_renew_client((struct service *)c->owner, c);
+    exchange_serve(c, st, req, a);
+}
+
+static const struct client_hooks hooks = {.serve = serve, .refuse = exchange_refuse, .closed = on_closed};
+
+static void admit_client(struct service_listener *sl, int fd, const struct addr *peer)
+{
+    struct service *s = sl->service;
+    const struct limits *limits = &s->gen->limits;
+    // An accepted socket that is not wanted is closed without an answer: saying 503 to a flood would cost more than it is worth.
+    bool admin = sl->listener->kind == LISTENER_ADMIN;
+    if (!admin && s->n_clients >= limits->connections) {
+        metrics_limit(LIMIT_CONNECTIONS);
+        close(fd);
+        return;
+    }
+    if (!admin && !peers_enter(s->peers, peer, limits->per_client)) {
+        metrics_limit(LIMIT_PER_CLIENT);
+        close(fd);
+        return;
+    }
+    if (admin)
+        (void)peers_enter(s->peers, peer, UINT32_MAX);
+    struct service_client *sc = (struct service_client *)slab_alloc(&s->client_slab);
+    if (!sc) {
+        peers_leave(s->peers, peer);
+        close(fd);
+        return;
+    }
+    memset(&sc->conn, 0, sizeof sc->conn);
+    sc->gen = generation_ref(s->gen);
+    sc->conn.hooks = &hooks;
+    sc->conn.settings = &sl->listener->settings;
+    sc->conn.owner = s;
+    sc->conn.listener = (void *)(uintptr_t)sl->listener;
+    sc->conn.peer = *peer;
+    list_push_back(&s->clients, &sc->conn.node);
+    s->n_clients++;
+    metric_add(sl->listener->metrics, METRIC_CONNECTIONS, 1);
+    metric_add(sl->listener->metrics, METRIC_CONNECTIONS_OPEN, 1);
+    if (client_start(&sc->conn, fd))
+        on_closed(&sc->conn);
+}
+
+// ---- Listeners
+
+static void accept_some(struct service_listener *sl)
+{
+    for (unsigned i = 0; i < ACCEPT_BATCH; i++) {
+        int fd;
+        struct sockaddr_storage ss;
+        struct addr peer;
+        enum err e = io_accept_now(&sl->io, &fd, &ss);
+        if (e == ERR_AGAIN)
+            return;
+        if (e == ERR_NO_FILES || e == ERR_NO_MEMORY) {
+            timer_set(&sl->retry, loop_now_ms() + ACCEPT_RETRY_MS);
+            return;
+        }
+        if (e)
+            continue; // that one was lost
+        if (!addr_from_sockaddr((const struct sockaddr *)&ss, sizeof ss, &peer))
+            peer = ADDR_NONE;
+        peer = addr_canonical(&peer);
+        admit_client(sl, fd, &peer);
+        if (sl->io.fd < 0)
+            return;
+    }
+    timer_set(&sl->retry, loop_now_ms()); // others first
+}
+
+static void on_acceptable(struct io *io)
+{
+    accept_some(container_of(io, struct service_listener, io));
+}
+
+static void on_retry(struct timer *t)
+{
+    accept_some(container_of(t, struct service_listener, retry));
+}
+
+bool service_add_listener(struct service *s, int fd, const struct addr *addr)
+{
+    const struct listener *l = generation_listener(s->gen, addr);
+    struct service_listener *sl = l ? (struct service_listener *)mem_calloc(1, sizeof *sl) : NULL;
+    if (!sl || io_open(&sl->io, fd)) {
+        mem_free(sl);
+        return false;
+    }
+    sl->addr = *addr;
+    sl->service = s;
+    sl->listener = l;
+    timer_init(&sl->retry, on_retry);
+    sl->io.on_event = on_acceptable;
+    list_push_back(&s->listeners, &sl->node);
+    timer_set(&sl->retry, loop_now_ms()); // what waits already
+    return true;
+}
+
+static void listener_close(struct service_listener *sl)
+{
+    timer_cancel(&sl->retry);
+    io_close(&sl->io);
+    list_remove(&sl->node);
+    mem_free(sl);
+}
+
+void service_remove_listener(struct service *s, const struct addr *addr)
+{
+    LIST_FOREACH (it, &s->listeners) {
+        struct service_listener *sl = container_of(it, struct service_listener, node);
+        if (addr_eq(&sl->addr, addr))
+            listener_close(sl);
+    }
+}
+
+// ---- Generations
+
+static enum err configure_dns(struct service *s)
+{
+    struct dns_config c = {.hosts = &s->gen->hosts, .resolvers = s->gen->resolvers, .n_resolvers = s->gen->n_resolvers};
+    return s->dns ? dns_set_config(s->dns, &c) : dns_new(&c, &s->dns);
+}
+
+void service_set_generation(struct service *s, struct generation *g)
+{
+    struct generation *old = s->gen;
+    s->gen = generation_ref(g);
+    if (configure_dns(s))
+        log_error(LOG_ERROR, "the resolver could not be set up anew; names resolve as before");
+    endpoints_configure(&s->endpoints, g->max_idle, g->timeouts.idle);
+    LIST_FOREACH (it, &s->listeners) {
+        struct service_listener *sl = container_of(it, struct service_listener, node);
+        const struct listener *l = generation_listener(g, &sl->addr);
+        if (l)
+            sl->listener = l;
+        else
+            listener_close(sl);
+    }
+    // Kept connections go over to the new one where their address still listens; a busy one does when its request has ended.
+    LIST_FOREACH (it, &s->clients) {
+        struct client_conn *c = container_of(it, struct client_conn, node);
+        if (!c->busy)
+            service_renew_client(s, c);
+    }
+    generation_unref(old);
+}
+
+void service_renew_client(struct service *s, struct client_conn *c)
+{
+    struct service_client *sc = container_of(c, struct service_client, conn);
+    if (sc->gen == s->gen)
+        return;
+    const struct listener *l = generation_listener(s->gen, &((const struct listener *)c->listener)->spec.addr);
+    if (!l) {
+        if (c->busy)
+            c->draining = true;
+        else
+            client_drain(c);
+        return;
+    }
+    generation_unref(sc->gen);
+    sc->gen = generation_ref(s->gen);
+    c->listener = (void *)(uintptr_t)l;
+    c->settings = &l->settings;
+}
+
+// ---- Life
+
+struct service *service_new(struct generation *g, unsigned thread)
+{
+    struct service *s = (struct service *)mem_calloc(1, sizeof *s);
+    if (!s)
+        return NULL;
+    s->gen = generation_ref(g);
+    s->thread = thread;
+    s->date_s = -1;
+    list_init(&s->listeners);
+    list_init(&s->clients);
+    slab_init(&s->client_slab, sizeof(struct service_client));
+    metrics_thread_init(thread);
+    s->peers = peers_shared();
+    if (!s->peers || endpoints_init(&s->endpoints) || configure_dns(s)) {
+        service_free(s);
+        return NULL;
+    }
+    endpoints_configure(&s->endpoints, g->max_idle, g->timeouts.idle);
+    return s;
+}
+
+void service_drain(struct service *s, void (*done)(void *arg), void *arg)
+{
+    s->draining = true;
+    s->drained = done;
+    s->drained_arg = arg;
+    LIST_FOREACH (it, &s->listeners)
+        listener_close(container_of(it, struct service_listener, node));
+    s->n_clients++; // so that the last one to go does not say so before this loop has ended
+    LIST_FOREACH (it, &s->clients)
+        client_drain(container_of(it, struct client_conn, node));
+    s->n_clients--;
+    check_drained(s);
+}
+
+unsigned service_connections(const struct service *s)
+{
+    return s->n_clients;
+}
+
+void service_free(struct service *s)
+{
+    if (!s)
+        return;
+    LIST_FOREACH (it, &s->listeners)
+        listener_close(container_of(it, struct service_listener, node));
+    LIST_FOREACH (it, &s->clients) {
+        struct client_conn *c = container_of(it, struct client_conn, node);
+        CHECK(!c->busy); // its fiber's stack would be lost
+        client_drain(c);
+    }
+    endpoints_fini(&s->endpoints);
+    if (s->dns)
+        dns_free(s->dns);
+    slab_fini(&s->client_slab);
+    generation_unref(s->gen);
+    mem_free(s);
+}
