@@ -94,8 +94,8 @@ enum err metrics_init(unsigned threads)
 
 void metrics_thread_init(unsigned n)
 {
-    CHECK(n + 1 < slots);
-    metrics_slot = n + 1;
+    CHECK(slots == 1 || n + 1 < slots);
+    metrics_slot = slots == 1 ? 0 : n + 1;
 }
 
 static void entry_free(struct metric_entry *e)

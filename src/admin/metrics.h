@@ -44,7 +44,7 @@ extern struct metric_set metrics_process;
 /// Before any set is registered: how many worker threads there will be (at most METRICS_THREADS_MAX). Without it
 /// there is one, as in tests. ERR_NO_MEMORY.
 MUST_USE enum err metrics_init(unsigned threads);
-/// Says that the calling thread is worker thread n, counted from 0.
+/// Says that the calling thread is worker thread n, counted from 0. Nothing where metrics_init was not called.
 void metrics_thread_init(unsigned n);
 /// Frees all sets; nobody may be adding.
 void metrics_fini(void);

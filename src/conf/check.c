@@ -109,6 +109,11 @@ struct conf_source *conf_files(const struct conf *c)
     return c->source;
 }
 
+void conf_own_files(struct conf *c)
+{
+    c->owns_source = true;
+}
+
 // ---- Checking
 
 struct checking {

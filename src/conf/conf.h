@@ -140,6 +140,8 @@ struct span conf_where(const struct conf *c, const struct conf_stmt *s);
 const char *conf_folder(const struct conf *c);
 /// Where it was loaded from, or NULL (text); must still exist.
 struct conf_source *conf_files(const struct conf *c);
+/// From now on the source, which came from mem_alloc, goes with the configuration.
+void conf_own_files(struct conf *c);
 
 /// Canonical text with comments, into the arena. False with diagnostics where it does not parse.
 bool conf_fmt(struct span text, const char *name, struct conf_diags *diags, struct arena *a, struct span *ret);

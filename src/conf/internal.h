@@ -27,6 +27,7 @@ struct conf {
     unsigned n_texts;
     const char *folder;
     struct conf_source *source;
+    bool owns_source;
     struct conf_stmt root;
 };
 

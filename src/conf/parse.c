@@ -439,6 +439,10 @@ void conf_unref(struct conf *c)
 {
     if (!c || atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
         return;
+    if (c->owns_source) {
+        conf_source_fini(c->source);
+        mem_free(c->source);
+    }
     arena_fini(&c->arena);
     mem_free(c);
 }
