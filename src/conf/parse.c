@@ -369,7 +369,9 @@ static void parse_include(struct parser *p, const struct conf_stmt *s)
         }
         size_t folder_len = strlen(c->folder) + 1; // named by its path from the configuration's folder
         const char *name = pattern.ptr[0] == '/' || strlen(found[i]) <= folder_len ? found[i] : found[i] + folder_len;
-        if (add_text(p, name, text, &s->args[0].pos))
+        if (!arena_dup(&c->arena, text, &text)) // the source may be gone before the tree is
+            p->out_of_memory = true;
+        else if (add_text(p, name, text, &s->args[0].pos))
             parse_text(p, c->n_texts - 1);
     }
 }

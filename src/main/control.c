@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "main/control.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+const char *control_path(const struct conf *c, struct arena *a)
+{
+    const struct conf_stmt *s = conf_child(conf_root(c), CONF_ADMIN);
+    struct span p = s && s->n_args ? s->args[0].text : SPAN_NONE;
+    if (!span_starts(p, SPAN("unix:")))
+        return NULL;
+    p = span_skip(p, 5);
+    if (p.len && p.ptr[0] == '/')
+        return arena_cstr(a, p);
+    return arena_printf(a, "%s/%.*s", conf_folder(c), SPAN_ARG(p)).ptr;
+}
+
+static bool address(const char *path, struct sockaddr_un *ret)
+{
+    *ret = (struct sockaddr_un){.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof ret->sun_path) {
+        fprintf(stderr, "weir: the path of the control socket is too long: %s\n", path);
+        return false;
+    }
+    memcpy(ret->sun_path, path, strlen(path) + 1);
+    return true;
+}
+
+static int dial(const char *path)
+{
+    struct sockaddr_un sa;
+    int fd = address(path, &sa) ? socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) : -1;
+    if (fd >= 0 && connect(fd, (const struct sockaddr *)&sa, sizeof sa)) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+int control_listen(const char *path)
+{
+    struct sockaddr_un sa;
+    char folder[sizeof sa.sun_path];
+    if (!address(path, &sa))
+        return -1;
+    int other = dial(path);
+    if (other >= 0) {
+        close(other);
+        fprintf(stderr, "weir: another weir listens at the control socket %s\n", path);
+        return -1;
+    }
+    memcpy(folder, sa.sun_path, sizeof folder);
+    char *slash = strrchr(folder, '/');
+    if (slash && slash != folder) {
+        *slash = '\0';
+        mkdir(folder, 0755);
+    }
+    unlink(path);
+    mode_t old = umask(0177);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool ok = fd >= 0 && bind(fd, (const struct sockaddr *)&sa, sizeof sa) == 0 && listen(fd, 16) == 0;
+    umask(old);
+    if (ok)
+        return fd;
+    fprintf(stderr, "weir: the control socket %s cannot be opened: %s\n", path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+int control_ask(const char *path, const char *command)
+{
+    int fd = dial(path);
+    if (fd < 0) {
+        fprintf(stderr, "weir: nobody listens at %s: no weir runs with this configuration (`weir run` starts one)\n", path);
+        return 1;
+    }
+    FILE *f = fdopen(fd, "r+");
+    if (!f)
+        return 1;
+    int status = 1, c;
+    if (fprintf(f, "%s\n", command) < 0 || fflush(f) || fscanf(f, "%d", &status) != 1 || fgetc(f) != '\n') {
+        fprintf(stderr, "weir: the weir at %s ended before it answered\n", path);
+        status = 1;
+    }
+    while ((c = fgetc(f)) != EOF)
+        fputc(c, status ? stderr : stdout);
+    fclose(f);
+    return status;
+}

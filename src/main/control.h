@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// The control socket: one line with a command, answered by a line with the exit status and then text.
+#ifndef WEIR_MAIN_CONTROL_H
+#define WEIR_MAIN_CONTROL_H
+
+#include "conf/conf.h"
+
+enum { CONTROL_COMMAND_MAX = 256 };
+
+/// The path of the `admin` statement, relative ones from the configuration's folder; NULL where there is none.
+const char *control_path(const struct conf *c, struct arena *a);
+/// Opens the socket (mode 0600; its folder is made); -1 with a sentence on stderr.
+int control_listen(const char *path);
+/// Asks the weir behind a socket and prints its answer; gives the exit status (1 where nobody listens).
+int control_ask(const char *path, const char *command);
+
+#endif
