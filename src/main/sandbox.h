@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the worker gives up before the first byte from outside.
+#ifndef WEIR_MAIN_SANDBOX_H
+#define WEIR_MAIN_SANDBOX_H
+
+#include "base/macros.h"
+
+/// No root, no capabilities, no new privileges, not dumpable. False with a sentence on stderr.
+bool sandbox_drop_privileges(void);
+/// Only the system calls that serving needs, for all threads to come. Nothing in builds with sanitizers.
+bool sandbox_limit_calls(void);
+
+#endif

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "main/worker.h"
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "admin/log.h"
+#include "admin/metrics.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "io/loop.h"
+#include "main/sandbox.h"
+
+enum { HELPERS = 4, BEAT_MS = 200, PENDING_MAX = 4096 };
+
+struct worker;
+
+struct thread {
+    struct worker *worker;
+    unsigned index;
+    pthread_t id;
+    struct loop *loop;
+    struct service *service;
+    struct timer beat;
+    struct loop_msg msg;
+    sem_t answered;
+};
+
+struct worker {
+    const struct worker_start *start;
+    struct generation *gen;
+    struct thread threads[WORKER_THREADS_MAX];
+    unsigned n_threads;
+    struct listen_fd pending[PENDING_MAX]; // for the next generation
+    unsigned n_pending;
+};
+
+static void on_beat(struct timer *t)
+{
+    struct thread *th = container_of(t, struct thread, beat);
+    atomic_fetch_add_explicit(&th->worker->start->beats->turns[th->index], 1, memory_order_relaxed);
+    timer_set(t, loop_now_ms() + BEAT_MS);
+}
+
+static void add_listeners(struct thread *t, struct listen_fd *v, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (v[i].thread != t->index || v[i].fd < 0)
+            continue;
+        if (!service_add_listener(t->service, v[i].fd, &v[i].addr))
+            log_error(LOG_ERROR, "thread %u cannot listen", t->index);
+        v[i].fd = -1;
+    }
+}
+
+static void *thread_main(void *arg)
+{
+    struct thread *t = (struct thread *)arg;
+    struct worker *w = t->worker;
+    char name[16];
+    snprintf(name, sizeof name, "weir/%u", t->index);
+    prctl(PR_SET_NAME, name, 0, 0, 0);
+    if (loop_new(&t->loop) || !(t->service = service_new(w->gen, t->index))) {
+        log_error(LOG_ERROR, "thread %u cannot start: out of memory or of descriptors", t->index);
+        exit(1);
+    }
+    timer_init(&t->beat, on_beat);
+    timer_set(&t->beat, loop_now_ms());
+    add_listeners(t, w->start->listeners, w->start->n_listeners);
+    sem_post(&t->answered);
+    loop_run(t->loop);
+    timer_cancel(&t->beat);
+    service_free(t->service);
+    loop_free(t->loop);
+    return NULL;
+}
+
+// ---- Messages to the threads
+
+static void on_generation(struct loop_msg *m)
+{
+    struct thread *t = container_of(m, struct thread, msg);
+    service_set_generation(t->service, t->worker->gen);
+    add_listeners(t, t->worker->pending, t->worker->n_pending);
+    sem_post(&t->answered);
+}
+
+static void on_drained(void *arg)
+{
+    struct thread *t = (struct thread *)arg;
+    loop_stop(t->loop);
+    sem_post(&t->answered);
+}
+
+static void on_drain(struct loop_msg *m)
+{
+    struct thread *t = container_of(m, struct thread, msg);
+    service_drain(t->service, on_drained, t);
+}
+
+static void tell_all(struct worker *w, void (*fn)(struct loop_msg *m))
+{
+    for (unsigned i = 0; i < w->n_threads; i++) {
+        w->threads[i].msg = (struct loop_msg){.fn = fn};
+        loop_post(w->threads[i].loop, &w->threads[i].msg);
+    }
+}
+
+static void wait_all(struct worker *w)
+{
+    for (unsigned i = 0; i < w->n_threads; i++)
+        while (sem_wait(&w->threads[i].answered))
+            ;
+}
+
+// ---- Reload
+
+static bool read_bundle(int fd, struct arena *a, struct span *ret)
+{
+    struct stat st;
+    if (fstat(fd, &st) || st.st_size > (512 << 20))
+        return false;
+    size_t n = 0, size = (size_t)st.st_size;
+    char *p = arena_bytes(a, size + 1);
+    while (p && n < size) {
+        ssize_t r = pread(fd, p + n, size - n, (off_t)n);
+        if (r <= 0)
+            return false;
+        n += (size_t)r;
+    }
+    *ret = span_of(p, size);
+    return p != NULL;
+}
+
+static struct generation *build(const char *path, int fd, uint64_t number)
+{
+    struct arena a;
+    struct conf_source src;
+    struct span packed;
+    struct generation *g = NULL;
+    arena_init(&a, 0);
+    conf_source_init(&src, false);
+    struct conf_diags *d = conf_diags_new();
+    if (d && read_bundle(fd, &a, &packed) && conf_source_unpack(&src, packed)) {
+        struct conf *c = conf_load(&src, path, d);
+        g = c ? generation_new(c, d, number) : NULL;
+        conf_unref(c);
+        if (!g)
+            log_error(LOG_ERROR, "the new configuration cannot be put into force:\n%.*s", SPAN_ARG(conf_diags_text(d)));
+    }
+    conf_diags_free(d);
+    conf_source_fini(&src);
+    arena_fini(&a);
+    return g;
+}
+
+static void reload(struct worker *w, const struct channel_msg *m, int fd)
+{
+    struct generation *g = build(m->text, fd, m->number);
+    close(fd);
+    if (g) {
+        generation_unref(w->gen);
+        w->gen = g;
+        tell_all(w, on_generation);
+        wait_all(w);
+        metrics_set_generation(m->number);
+    }
+    for (unsigned i = 0; i < w->n_pending; i++)
+        if (w->pending[i].fd >= 0)
+            close(w->pending[i].fd);
+    w->n_pending = 0;
+    struct channel_msg answer = {.type = CHANNEL_DONE, .ok = g != NULL, .number = m->number};
+    channel_send(w->start->channel, &answer, -1);
+}
+
+// ---- Life
+
+static void drain(struct worker *w)
+{
+    tell_all(w, on_drain);
+    wait_all(w);
+    for (unsigned i = 0; i < w->n_threads; i++)
+        pthread_join(w->threads[i].id, NULL);
+}
+
+// The supervisor's orders, until it is gone or says to end. True: drained in order.
+static bool obey(struct worker *w)
+{
+    struct channel_msg m;
+    int fd;
+    while (channel_receive(w->start->channel, &m, &fd)) {
+        switch (m.type) {
+        case CHANNEL_LISTENER:
+            if (w->n_pending < PENDING_MAX) {
+                w->pending[w->n_pending] = m.listener;
+                w->pending[w->n_pending].fd = fd;
+                if (m.listener.addr.family == AF_UNIX)
+                    w->pending[w->n_pending].addr.path = w->pending[w->n_pending].path;
+                w->n_pending++;
+            } else {
+                close(fd);
+            }
+            break;
+        case CHANNEL_RELOAD:
+            reload(w, &m, fd);
+            break;
+        case CHANNEL_LOG:
+            log_set_fd(fd);
+            break;
+        case CHANNEL_DRAIN:
+            drain(w);
+            return true;
+        default:
+            break;
+        }
+    }
+    return false;
+}
+
+static bool start_threads(struct worker *w)
+{
+    for (unsigned i = 0; i < w->n_threads; i++) {
+        struct thread *t = &w->threads[i];
+        t->worker = w;
+        t->index = i;
+        sem_init(&t->answered, 0, 0);
+        if (pthread_create(&t->id, NULL, thread_main, t)) {
+            log_error(LOG_ERROR, "no thread can be started");
+            return false;
+        }
+    }
+    wait_all(w);
+    return true;
+}
+
+int worker_run(const struct worker_start *s)
+{
+    struct worker *w = (struct worker *)mem_calloc(1, sizeof *w);
+    if (!w)
+        return 1;
+    w->start = s;
+    w->gen = s->gen;
+    w->n_threads = s->n_threads;
+    prctl(PR_SET_NAME, "weir worker", 0, 0, 0);
+    metrics_process_open();
+    if (!sandbox_drop_privileges() || !sandbox_limit_calls() || loop_helpers_start(HELPERS) ||
+        (s->log_fd >= 0 && !log_start(s->log_fd)) || !start_threads(w))
+        return 1;
+    struct channel_msg ready = {.type = CHANNEL_READY, .ok = true};
+    channel_send(s->channel, &ready, -1);
+    if (!obey(w)) {
+        log_stop();
+        _exit(0); // the supervisor is gone: nobody waits for what is under way
+    }
+    log_stop();
+    loop_helpers_stop();
+    generation_unref(w->gen);
+    mem_free(w);
+    return 0;
+}

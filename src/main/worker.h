@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// The worker process: threads that serve, and a channel to the supervisor.
+#ifndef WEIR_MAIN_WORKER_H
+#define WEIR_MAIN_WORKER_H
+
+#include <stdatomic.h>
+
+#include "proxy/service.h"
+
+enum { WORKER_THREADS_MAX = 128, CHANNEL_TEXT_MAX = 512 };
+
+/// One listening socket for one thread.
+struct listen_fd {
+    struct addr addr; // a unix path is owned by whoever has the struct
+    char path[ADDR_PATH_MAX + 1];
+    unsigned thread;
+    int fd;
+};
+
+enum channel_type {
+    CHANNEL_LISTENER, // supervisor to worker: a socket for the next generation, fd attached
+    CHANNEL_RELOAD,   // the bundle of files as a memfd; number
+    CHANNEL_DRAIN,
+    CHANNEL_LOG,      // a log file opened anew
+    CHANNEL_READY,    // worker to supervisor: it accepts
+    CHANNEL_DONE,     // a reload is in force (ok) or failed
+};
+struct channel_msg {
+    enum channel_type type;
+    bool ok;
+    uint64_t number;
+    struct listen_fd listener;
+    char text[CHANNEL_TEXT_MAX]; // the configuration's path
+};
+/// One message over a SOCK_SEQPACKET pair; fd -1: none attached. False at the end of the channel.
+bool channel_send(int channel, const struct channel_msg *m, int fd);
+bool channel_receive(int channel, struct channel_msg *ret, int *ret_fd);
+
+struct heartbeats {
+    _Atomic uint64_t turns[WORKER_THREADS_MAX]; // counts up while the thread's loop answers
+};
+
+struct worker_start {
+    struct generation *gen; // taken over
+    struct listen_fd *listeners;
+    unsigned n_listeners, n_threads;
+    int channel, log_fd;
+    struct heartbeats *beats; // shared memory
+};
+/// Runs the worker in the calling (forked) process and gives its exit status.
+int worker_run(const struct worker_start *s);
+
+#endif
