@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "main/commands.h"
+#include "main/cli.h"
 
 int main(int argc, char **argv)
 {
-    return commands_main(argc, argv);
+    return cli_main(argc, argv);
 }

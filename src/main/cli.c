@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "main/cli.h"
+
+#include <stdio.h>
+
+#include "admin/metrics.h"
+#include "base/mem.h"
+#include "conf/conf.h"
+#include "main/control.h"
+#include "main/supervisor.h"
+#include "proxy/service.h"
+
+enum { OK = 0, FAILED = 1, BAD_USAGE = 2 };
+
+struct options {
+    const char *file, *socket, *to, *from, *listen;
+    bool json, write, print;
+    const char *word; // the one argument that is no option
+};
+
+#define COMMAND(fn, word, usage, text) static int command_##fn(const struct options *o);
+#include "main/cli.tbl"
+#undef COMMAND
+
+static const struct command {
+    const char *word, *usage, *text;
+    int (*run)(const struct options *o);
+} commands[] = {
+#define COMMAND(fn, word, usage, text) {word, usage, text, command_##fn},
+#include "main/cli.tbl"
+#undef COMMAND
+};
+
+static const struct command *find(const char *word)
+{
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        if (strcmp(commands[i].word, word) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static void print(struct span s)
+{
+    fwrite(s.ptr ? s.ptr : "", 1, s.len, stdout);
+}
+
+// ---- Configurations
+
+// What a command works with: files, memory and a place for mistakes.
+struct workbench {
+    struct conf_source src;
+    struct arena arena;
+    struct conf_diags *diags;
+};
+
+static bool workbench_init(struct workbench *w)
+{
+    conf_source_init(&w->src, true);
+    arena_init(&w->arena, 0);
+    w->diags = conf_diags_new();
+    return w->diags != NULL;
+}
+
+static void workbench_fini(struct workbench *w)
+{
+    conf_diags_free(w->diags);
+    arena_fini(&w->arena);
+    conf_source_fini(&w->src);
+}
+
+// What the quick modes stand for.
+static struct span quick_text(struct arena *a, const struct options *o)
+{
+    if (o->to)
+        return arena_printf(a, "pool app {\n    server %s\n}\nsite * {\n    listen %s\n    route * -> pool app\n}\n", o->to, o->from ? o->from : "127.0.0.1:8080");
+    return arena_printf(a, "proxy %s {\n    policy {\n        default allow\n    }\n}\n", o->listen ? o->listen : "127.0.0.1:3128");
+}
+
+static int report(struct conf_diags *d, bool json)
+{
+    struct span text = json ? conf_diags_json(d) : conf_diags_text(d);
+    fwrite(text.ptr ? text.ptr : "", 1, text.len, json ? stdout : stderr);
+    return conf_diags_errors(d) ? BAD_USAGE : OK;
+}
+
+static const char *file_of(const struct options *o)
+{
+    return o->file ? o->file : "weir.conf";
+}
+
+// Loads, compiles and tests. What is wrong is in the diagnostics.
+static struct generation *compile(struct workbench *w, const char *file, struct span text)
+{
+    struct conf *c = text.ptr ? conf_load_text(text, "quick", w->diags) : conf_load(&w->src, file, w->diags);
+    struct generation *g = c ? generation_new(c, w->diags, 1) : NULL;
+    if (g && !generation_run_tests(g, w->diags)) {
+        generation_unref(g);
+        g = NULL;
+    }
+    conf_unref(c);
+    return g;
+}
+
+static int command_run(const struct options *o)
+{
+    return supervisor_run(file_of(o), SPAN_NONE);
+}
+
+static int quick(const struct options *o)
+{
+    struct workbench w;
+    int status = FAILED;
+    if (workbench_init(&w)) {
+        struct span text = quick_text(&w.arena, o);
+        struct generation *g = compile(&w, NULL, text);
+        status = g ? OK : BAD_USAGE;
+        if (!g)
+            report(w.diags, false);
+        generation_unref(g);
+        if (status == OK && o->print)
+            print(text);
+        else if (status == OK)
+            status = supervisor_run(NULL, text);
+    }
+    workbench_fini(&w);
+    return status;
+}
+
+static int command_reverse(const struct options *o)
+{
+    if (o->to)
+        return quick(o);
+    fprintf(stderr, "weir: reverse wants --to HOST:PORT, the server to stand in front of\n");
+    return BAD_USAGE;
+}
+
+static int command_forward(const struct options *o)
+{
+    return quick(o);
+}
+
+static int command_check(const struct options *o)
+{
+    struct workbench w;
+    int status = FAILED;
+    if (workbench_init(&w)) {
+        generation_unref(compile(&w, file_of(o), SPAN_NONE));
+        status = report(w.diags, o->json);
+    }
+    workbench_fini(&w);
+    return status;
+}
+
+static int write_back(const char *path, struct span text, struct arena *a)
+{
+    const char *tmp = arena_printf(a, "%s.new", path).ptr;
+    FILE *f = tmp ? fopen(tmp, "we") : NULL;
+    bool ok = f && fwrite(text.ptr, 1, text.len, f) == text.len;
+    ok = f && fclose(f) == 0 && ok && rename(tmp, path) == 0;
+    if (!ok)
+        perror(path);
+    return ok ? OK : FAILED;
+}
+
+static int command_fmt(const struct options *o)
+{
+    struct workbench w;
+    struct span text, out = SPAN_NONE;
+    const char *why;
+    int status = BAD_USAGE;
+    if (!workbench_init(&w))
+        status = FAILED;
+    else if (!conf_source_read(&w.src, file_of(o), &text, &why))
+        fprintf(stderr, "weir: %s cannot be read: %s\n", file_of(o), why);
+    else if (!conf_fmt(text, file_of(o), w.diags, &w.arena, &out))
+        report(w.diags, false);
+    else if (o->write)
+        status = write_back(file_of(o), out, &w.arena);
+    else {
+        print(out);
+        status = OK;
+    }
+    workbench_fini(&w);
+    return status;
+}
+
+static int command_explain(const struct options *o)
+{
+    struct workbench w;
+    struct span text;
+    int status = BAD_USAGE;
+    if (!o->word) {
+        fprintf(stderr, "weir: explain wants a question: %s\n", find("explain")->usage);
+        return BAD_USAGE;
+    }
+    if (workbench_init(&w)) {
+        struct generation *g = compile(&w, file_of(o), SPAN_NONE);
+        if (!g)
+            report(w.diags, false);
+        else if (generation_explain(g, span_str(o->word), &w.arena, &text)) {
+            print(text);
+            status = OK;
+        } else
+            fprintf(stderr, "weir: %.*s\n", SPAN_ARG(text));
+        generation_unref(g);
+    }
+    workbench_fini(&w);
+    return status;
+}
+
+// ---- Commands to a weir that runs
+
+// The socket of -s, or of the configuration's `admin` statement.
+static const char *socket_of(const struct options *o, struct workbench *w)
+{
+    if (o->socket)
+        return o->socket;
+    struct conf *c = conf_load(&w->src, file_of(o), w->diags);
+    const char *path = c ? control_path(c, &w->arena) : NULL;
+    if (!c)
+        report(w->diags, false);
+    else if (!path)
+        fprintf(stderr, "weir: %s has no `admin unix:PATH`, so there is no control socket\n", file_of(o));
+    conf_unref(c);
+    return path;
+}
+
+static int ask(const struct options *o, const char *command)
+{
+    struct workbench w;
+    const char *path = workbench_init(&w) ? socket_of(o, &w) : NULL;
+    int status = path ? control_ask(path, command) : BAD_USAGE;
+    workbench_fini(&w);
+    return status;
+}
+
+static int command_reload(const struct options *o)
+{
+    return ask(o, "reload");
+}
+
+static int command_drain(const struct options *o)
+{
+    return ask(o, "drain");
+}
+
+static int command_stop(const struct options *o)
+{
+    return ask(o, "stop");
+}
+
+static int command_status(const struct options *o)
+{
+    return ask(o, o->json ? "status json" : "status");
+}
+
+static int command_version(const struct options *o)
+{
+    (void)o;
+    printf("weir %s\n", WEIR_VERSION);
+    return OK;
+}
+
+static void help_one(const struct command *c)
+{
+    printf("%s\n    %s\n", c->usage, c->text);
+}
+
+static int command_help(const struct options *o)
+{
+    if (o->word && strcmp(o->word, "configuration") == 0) {
+        struct arena a;
+        arena_init(&a, 0);
+        print(conf_reference(&a));
+        arena_fini(&a);
+        return OK;
+    }
+    const struct command *c = o->word ? find(o->word) : NULL;
+    if (o->word && !c) {
+        fprintf(stderr, "weir: there is no command `%s`\n", o->word);
+        return BAD_USAGE;
+    }
+    if (c) {
+        help_one(c);
+        return OK;
+    }
+    printf("weir: a forward and a reverse HTTP proxy\n\n");
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        printf("  %-9s %s\n", commands[i].word, commands[i].text);
+    printf("\n`weir help COMMAND` says how each is used.\n");
+    return OK;
+}
+
+// ---- The command line
+
+struct option_row {
+    const char *word, *commands; // the commands that know it, with spaces around
+    bool flag;                   // it has no value
+    size_t offset;               // in struct options
+};
+static const struct option_row rows[] = {
+    {"-c", " run check fmt explain reload drain stop status ", false, offsetof(struct options, file)},
+    {"-s", " reload drain stop status ", false, offsetof(struct options, socket)},
+    {"--to", " reverse ", false, offsetof(struct options, to)},
+    {"--from", " reverse ", false, offsetof(struct options, from)},
+    {"--listen", " forward ", false, offsetof(struct options, listen)},
+    {"--json", " check status ", true, offsetof(struct options, json)},
+    {"--write", " fmt ", true, offsetof(struct options, write)},
+    {"--print", " reverse forward ", true, offsetof(struct options, print)},
+};
+
+static const struct option_row *find_option(const char *word, const struct command *c)
+{
+    char name[32];
+    snprintf(name, sizeof name, " %s ", c->word);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (strcmp(rows[i].word, word) == 0 && strstr(rows[i].commands, name))
+            return &rows[i];
+    return NULL;
+}
+
+static int bad(const struct command *c, const char *what, const char *word)
+{
+    fprintf(stderr, "weir: %s `%s`\nusage: %s\n", what, word, c->usage);
+    return BAD_USAGE;
+}
+
+// -1: help was asked for and given.
+static int parse_options(const struct command *c, int argc, char **argv, struct options *o)
+{
+    bool takes_word = strcmp(c->word, "explain") == 0 || strcmp(c->word, "help") == 0;
+    for (int i = 2; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0) {
+            help_one(c);
+            return -1;
+        }
+        const struct option_row *r = find_option(argv[i], c);
+        if (!r && argv[i][0] == '-')
+            return bad(c, "unknown option", argv[i]);
+        if (!r) {
+            if (o->word || !takes_word)
+                return bad(c, "one word too many:", argv[i]);
+            o->word = argv[i];
+        } else if (r->flag) {
+            *(bool *)((char *)o + r->offset) = true;
+        } else if (i + 1 >= argc) {
+            return bad(c, "a value is missing behind", argv[i]);
+        } else {
+            *(const char **)(void *)((char *)o + r->offset) = argv[++i];
+        }
+    }
+    return OK;
+}
+
+static int unknown_command(const char *word)
+{
+    const char *words[ARRAY_LEN(commands)];
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        words[i] = commands[i].word;
+    const char *near = conf_did_you_mean(span_str(word), words, ARRAY_LEN(words));
+    fprintf(stderr, "weir: there is no command `%s`%s%s%s; `weir help` lists them\n", word, near ? "; did you mean `" : "", near ? near : "",
+            near ? "`?" : "");
+    return BAD_USAGE;
+}
+
+int cli_main(int argc, char **argv)
+{
+    if (argc < 2) {
+        command_help(&(struct options){0});
+        return BAD_USAGE;
+    }
+    bool help = strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0;
+    const char *word = help ? "help" : strcmp(argv[1], "--version") == 0 ? "version" : argv[1];
+    const struct command *c = find(word);
+    if (!c)
+        return unknown_command(word);
+    struct options o = {0};
+    int status = parse_options(c, argc, argv, &o);
+    if (status)
+        return status < 0 ? OK : status;
+    if (metrics_init(METRICS_THREADS_MAX))
+        return FAILED;
+    status = c->run(&o);
+    metrics_fini();
+    arena_thread_fini();
+    return status;
+}
