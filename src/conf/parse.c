@@ -97,7 +97,9 @@ static bool take_words(struct parser *p, struct conf_stmt *s, unsigned flags)
 {
     unsigned cap = 8;
     s->args = (struct conf_value *)arena_zalloc(&p->conf->arena, cap * sizeof *s->args);
-    while (s->args && p->tok.kind == TOKEN_WORD) {
+    // In these blocks every statement has one value, so the next word begins the next one: `timeouts { header 10s  idle 60s }`.
+    unsigned most = s->row && s->row->where & (IN_TIMEOUTS | IN_LIMITS) ? 1 : UINT32_MAX;
+    while (s->args && p->tok.kind == TOKEN_WORD && s->n_args < most) {
         if (!p->tok.quoted && ((flags & CONF_WHEN && span_eq(p->tok.text, SPAN("when"))) ||
                                (flags & CONF_TARGET && span_eq(p->tok.text, SPAN("->")))))
             break;
@@ -310,7 +312,7 @@ static void parse_block(struct parser *p, struct conf_stmt *parent, unsigned whe
             continue;
         }
         parse_statement(p, parent, where);
-        if (p->tok.kind == TOKEN_WORD) {
+        if (p->tok.kind == TOKEN_WORD && !(where & (IN_TIMEOUTS | IN_LIMITS))) {
             conf_error(p->diags, p->conf, &p->tok.pos, "a newline or `;` is missing before `%.*s`", SPAN_ARG(p->tok.text));
             skip_statement(p);
         }

@@ -66,6 +66,18 @@ static bool if_range_holds(const struct request *req, const struct validators *v
     return v->last_modified && http_date_parse(s, now_s, &t) && t == v->last_modified;
 }
 
+// 1*DIGIT of any length: a number beyond what fits is as good as the largest.
+static bool parse_position(struct span s, uint64_t *ret)
+{
+    if (num_parse_dec(s, INT64_MAX, ret))
+        return true;
+    for (size_t i = 0; i < s.len; i++)
+        if (s.ptr[i] < '0' || s.ptr[i] > '9')
+            return false;
+    *ret = INT64_MAX;
+    return s.len > 0;
+}
+
 enum range_kind range_check(const struct request *req, const struct validators *v, uint64_t size, int64_t now_s, uint64_t *ret_first,
                             uint64_t *ret_length)
 {
@@ -79,7 +91,7 @@ enum range_kind range_check(const struct request *req, const struct validators *
         return RANGE_NONE;
     struct span last = s, first = span_cut(&last, '-');
     if (first.len == 0) { // the last so many bytes
-        if (!num_parse_dec(last, INT64_MAX, &b))
+        if (!parse_position(last, &b))
             return RANGE_NONE;
         if (b == 0 || size == 0)
             return RANGE_UNSATISFIABLE;
@@ -87,10 +99,10 @@ enum range_kind range_check(const struct request *req, const struct validators *
         *ret_length = size - *ret_first;
         return RANGE_ONE;
     }
-    if (!num_parse_dec(first, INT64_MAX, &a))
+    if (!parse_position(first, &a))
         return RANGE_NONE;
     b = INT64_MAX;
-    if (last.len && (!num_parse_dec(last, INT64_MAX, &b) || b < a))
+    if (last.len && (!parse_position(last, &b) || b < a))
         return RANGE_NONE;
     if (a >= size)
         return RANGE_UNSATISFIABLE;

@@ -121,6 +121,8 @@ enum err h1_lines_parse(struct span lines, struct fields *ret)
             return e;
         p += 2;
     }
+    if (p < end && end - p != 2)
+        return ERR_BAD_FIELD; // a CR that begins a line and does not end the head
     return ERR_OK;
 }
 

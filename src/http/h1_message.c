@@ -44,6 +44,8 @@ static enum err request_framing(struct request *r)
 {
     bool te = fields_may_have(&r->fields, FIELD_TRANSFER_ENCODING), cl = fields_may_have(&r->fields, FIELD_CONTENT_LENGTH);
     r->framing = (struct framing){FRAMING_NONE, 0};
+    if (r->method == METHOD_CONNECT && (te || cl))
+        return ERR_BAD_REQUEST; // content of a CONNECT has no meaning (RFC 9110 9.3.6), and some read it as the tunnel's
     if (te) {
         if (cl || r->version == HTTP_1_0)
             return ERR_BAD_TRANSFER_CODING;
@@ -163,6 +165,16 @@ static enum err parse_host(struct request *r, struct arena *a)
     return ERR_OK;
 }
 
+// `trailers` may have a weight like any other coding, though it means nothing (RFC 9110 10.1.4).
+static bool takes_trailers(struct span te)
+{
+    struct span item;
+    while (list_next(&te, &item))
+        if (span_eq_ci(span_trim(span_first(item, span_find(item, ';'))), SPAN("trailers")))
+            return true;
+    return false;
+}
+
 static void read_wishes(struct request *r)
 {
     struct connection_options o = {0};
@@ -178,7 +190,7 @@ static void read_wishes(struct request *r)
     }
     if (fields_may_have(&r->fields, FIELD_TE))
         for (const struct field *t = fields_get(&r->fields, FIELD_TE); t; t = fields_next(&r->fields, t))
-            r->te_trailers |= list_has(t->value, SPAN("trailers"));
+            r->te_trailers |= takes_trailers(t->value);
     const struct field *x = fields_get(&r->fields, FIELD_EXPECT);
     r->expect_continue = x && span_eq_ci(x->value, SPAN("100-continue")) && r->framing.kind != FRAMING_NONE;
 }

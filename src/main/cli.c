@@ -76,11 +76,19 @@ static struct span quick_text(struct arena *a, const struct options *o)
     return arena_printf(a, "proxy %s {\n    policy {\n        default allow\n    }\n}\n", o->listen ? o->listen : "127.0.0.1:3128");
 }
 
-static int report(struct conf_diags *d, bool json)
+static int report(struct conf_diags *d)
 {
-    struct span text = json ? conf_diags_json(d) : conf_diags_text(d);
-    fwrite(text.ptr ? text.ptr : "", 1, text.len, json ? stdout : stderr);
+    struct span text = conf_diags_text(d);
+    fwrite(text.ptr ? text.ptr : "", 1, text.len, stderr);
     return conf_diags_errors(d) ? BAD_USAGE : OK;
+}
+
+// The findings, and the whole configuration where it is sound.
+static int report_json(struct workbench *w, const struct generation *g)
+{
+    struct span findings = conf_diags_json(w->diags), tree = g ? conf_json(generation_conf(g), &w->arena) : SPAN("null\n");
+    printf("{\"findings\": %.*s, \"configuration\": %.*s}\n", SPAN_ARG(findings), SPAN_ARG(tree));
+    return conf_diags_errors(w->diags) ? BAD_USAGE : OK;
 }
 
 static const char *file_of(const struct options *o)
@@ -115,7 +123,7 @@ static int quick(const struct options *o)
         struct generation *g = compile(&w, NULL, text);
         status = g ? OK : BAD_USAGE;
         if (!g)
-            report(w.diags, false);
+            report(w.diags);
         generation_unref(g);
         if (status == OK && o->print)
             print(text);
@@ -144,8 +152,9 @@ static int command_check(const struct options *o)
     struct workbench w;
     int status = FAILED;
     if (workbench_init(&w)) {
-        generation_unref(compile(&w, file_of(o), SPAN_NONE));
-        status = report(w.diags, o->json);
+        struct generation *g = compile(&w, file_of(o), SPAN_NONE);
+        status = o->json ? report_json(&w, g) : report(w.diags);
+        generation_unref(g);
     }
     workbench_fini(&w);
     return status;
@@ -173,7 +182,7 @@ static int command_fmt(const struct options *o)
     else if (!conf_source_read(&w.src, file_of(o), &text, &why))
         fprintf(stderr, "weir: %s cannot be read: %s\n", file_of(o), why);
     else if (!conf_fmt(text, file_of(o), w.diags, &w.arena, &out))
-        report(w.diags, false);
+        report(w.diags);
     else if (o->write)
         status = write_back(file_of(o), out, &w.arena);
     else {
@@ -196,7 +205,7 @@ static int command_explain(const struct options *o)
     if (workbench_init(&w)) {
         struct generation *g = compile(&w, file_of(o), SPAN_NONE);
         if (!g)
-            report(w.diags, false);
+            report(w.diags);
         else if (generation_explain(g, span_str(o->word), &w.arena, &text)) {
             print(text);
             status = OK;
@@ -218,7 +227,7 @@ static const char *socket_of(const struct options *o, struct workbench *w)
     struct conf *c = conf_load(&w->src, file_of(o), w->diags);
     const char *path = c ? control_path(c, &w->arena) : NULL;
     if (!c)
-        report(w->diags, false);
+        report(w->diags);
     else if (!path)
         fprintf(stderr, "weir: %s has no `admin unix:PATH`, so there is no control socket\n", file_of(o));
     conf_unref(c);

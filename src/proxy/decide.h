@@ -16,4 +16,7 @@ struct verdict decide_site(const struct site *s, const struct route *r, const st
 /// Who may use the proxy, and its policy.
 struct verdict decide_proxy(const struct proxy *p, const struct condition_input *in);
 
+/// Where a redirecting route sends the request; NULL pointer when memory is out.
+struct span decide_redirect_url(struct exchange *x);
+
 #endif

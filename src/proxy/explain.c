@@ -97,7 +97,8 @@ static const struct site *find_site(const struct generation *g, const struct req
 
 struct outcome {
     struct span word;   // pool, redirect, respond, files, allow, deny, not-found
-    struct span detail; // the pool's name, the status, the URL
+    struct span detail; // the pool's name, the status
+    struct span url;    // of a redirect
     struct span where;
     struct span path; // as it would go upstream
 };
@@ -128,6 +129,7 @@ static struct outcome site_outcome(struct asked *k)
     case TARGET_REDIRECT:
         o.word = SPAN("redirect");
         o.detail = arena_printf(k->a, "%u", r->status);
+        o.url = decide_redirect_url(x);
         break;
     case TARGET_RESPOND:
         o.word = SPAN("respond");
@@ -158,6 +160,11 @@ static bool as_expected(const struct conf_question *q, const struct outcome *o)
     unsigned i = 1;
     if (q->n_expect > i && o->detail.len && !span_eq(q->expect[i], SPAN("path"))) {
         if (!span_eq(q->expect[i], o->detail))
+            return false;
+        i++;
+    }
+    if (q->n_expect > i && o->url.len) {
+        if (!span_eq(q->expect[i], o->url))
             return false;
         i++;
     }

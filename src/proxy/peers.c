@@ -2,6 +2,7 @@
 #include "proxy/peers.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/hash.h"
 #include "base/mem.h"
@@ -19,6 +20,7 @@ struct shard {
     struct slot slots[SHARD_SLOTS];
 };
 struct peer_counts {
+    _Atomic unsigned total;
     struct shard shards[SHARDS];
 };
 
@@ -65,7 +67,12 @@ static struct slot *probe(struct shard *s, const struct slot *k, unsigned at)
     return &s->slots[at];
 }
 
-bool peers_enter(struct peer_counts *p, const struct addr *a, unsigned max)
+unsigned peers_total(const struct peer_counts *p)
+{
+    return atomic_load_explicit(&p->total, memory_order_relaxed);
+}
+
+static bool enter(struct peer_counts *p, const struct addr *a, unsigned max)
 {
     struct slot k;
     unsigned at;
@@ -85,6 +92,14 @@ bool peers_enter(struct peer_counts *p, const struct addr *a, unsigned max)
     return ok;
 }
 
+bool peers_enter(struct peer_counts *p, const struct addr *a, unsigned max)
+{
+    if (!enter(p, a, max))
+        return false;
+    atomic_fetch_add_explicit(&p->total, 1, memory_order_relaxed);
+    return true;
+}
+
 static void remove_slot(struct shard *s, unsigned at)
 {
     unsigned hole = at;
@@ -102,6 +117,7 @@ void peers_leave(struct peer_counts *p, const struct addr *a)
 {
     struct slot k;
     unsigned at;
+    atomic_fetch_sub_explicit(&p->total, 1, memory_order_relaxed);
     if (!key_of(a, &k))
         return;
     struct shard *s = shard_of(p, &k, &at);

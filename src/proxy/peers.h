@@ -10,6 +10,8 @@ struct peer_counts;
 struct peer_counts *peers_shared(void);
 /// Counts one connection; false where the address has max already. IPv6 counts by /64. When the table is full an unknown address passes.
 bool peers_enter(struct peer_counts *p, const struct addr *a, unsigned max);
+/// Connections counted over all addresses and threads.
+unsigned peers_total(const struct peer_counts *p);
 void peers_leave(struct peer_counts *p, const struct addr *a);
 
 #endif

@@ -45,8 +45,9 @@ struct verdict decide_proxy(const struct proxy *p, const struct condition_input 
 }
 
 // `{rest}` in a redirect's URL, and nothing that could end the field.
-static struct span fill_in(struct exchange *x, struct span text)
+struct span decide_redirect_url(struct exchange *x)
 {
+    struct span text = x->route->text;
     size_t i = span_find_span(text, SPAN("{rest}"));
     if (i > text.len)
         return text;
@@ -58,7 +59,7 @@ static struct span fill_in(struct exchange *x, struct span text)
 
 static enum err answer_redirect(struct exchange *x)
 {
-    struct span url = fill_in(x, x->route->text);
+    struct span url = decide_redirect_url(x);
     if (!url.ptr)
         return ERR_NO_MEMORY;
     enum err e = fields_add(&x->resp.fields, FIELD_LOCATION, url);

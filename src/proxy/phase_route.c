@@ -41,13 +41,16 @@ static enum err route_site(struct exchange *x)
         return ERR_HOST_UNKNOWN;
     if (hops_used_up(x))
         return answer_options(x);
-    if (x->req->form == TARGET_ASTERISK)
-        return answer_options(x);
     struct condition_input in;
     enum err e = decide_input(x, &in);
     if (e)
         return e;
+    bool whole_server = x->req->form == TARGET_ASTERISK;
+    if (whole_server)
+        in.path = in.path_loose = SPAN("*");
     x->route = site_route(x->site, &in, &x->rest);
+    if (whole_server && (!x->route || x->route->target != TARGET_POOL))
+        return answer_options(x);
     if (!x->route)
         return ERR_ROUTE_NONE;
     x->rule = x->route->where;

@@ -66,7 +66,7 @@ static void admit_client(struct service_listener *sl, int fd, const struct addr 
     const struct limits *limits = &s->gen->limits;
     // An accepted socket that is not wanted is closed without an answer: saying 503 to a flood would cost more than it is worth.
     bool admin = sl->listener->kind == LISTENER_ADMIN;
-    if (!admin && s->n_clients >= limits->connections) {
+    if (!admin && peers_total(s->peers) >= limits->connections) {
         metrics_limit(LIMIT_CONNECTIONS);
         close(fd);
         return;

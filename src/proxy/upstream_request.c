@@ -128,9 +128,24 @@ static enum err add_identity(struct exchange *x)
     return e;
 }
 
+// Some servers read `X_Forwarded_For` and `X.Real.IP` as the names with hyphens. Toward our own servers no such name passes; a forward
+// proxy keeps back those that would be read as a claim, or as framing.
+static bool is_alias(const struct exchange *x, struct span name)
+{
+    char plain[64];
+    if (span_find(name, '_') == name.len && span_find(name, '.') == name.len)
+        return false;
+    if (!x->proxy || name.len > sizeof plain)
+        return true;
+    for (size_t i = 0; i < name.len; i++)
+        plain[i] = name.ptr[i] == '_' || name.ptr[i] == '.' ? '-' : name.ptr[i];
+    enum field_id id = field_id_of(span_of(plain, name.len));
+    return is_claim[id] || is_claim_name(span_of(plain, name.len)) || field_flags(id) & (FIELD_HOP | FIELD_FRAMING);
+}
+
 static bool passes(const struct exchange *x, const struct field *f)
 {
-    if (f->removed)
+    if (f->removed || (f->id == FIELD_OTHER && is_alias(x, f->name)))
         return false;
     if (f->id == FIELD_OTHER)
         return (x->proxy && !x->proxy->private_) || !is_claim_name(f->name);
