@@ -82,7 +82,6 @@ static void put_head(struct text *t, const struct conf_stmt *s)
         put(t, SPAN(", \"target\": "));
         put_words(t, s->target);
     }
-    put(t, arena_printf(t->a, ", \"line\": %u", s->pos.line));
 }
 
 struct span conf_json(const struct conf *c, struct arena *a)

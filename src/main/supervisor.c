@@ -277,7 +277,7 @@ static void worker_ended(struct supervisor *s, int wait_status)
         fprintf(stderr, "weir: the worker was ended by signal %d; starting another\n", WTERMSIG(wait_status));
     else
         fprintf(stderr, "weir: the worker ended with status %d; starting another\n", WEXITSTATUS(wait_status));
-    if (!s->said_ready && young) {
+    if (!s->said_ready && young && WIFEXITED(wait_status)) {
         s->ending = true; // it cannot even start
         s->status = 1;
         return;

@@ -10,6 +10,7 @@ import threading
 
 CLONE_NEWNET = 0x40000000
 ETH_P_IP = 0x0800
+ETH_P_ALL = 3
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -40,17 +41,18 @@ class Capture:
     """All IPv4 packets of a namespace's links, from now on."""
 
     def __init__(self):
-        self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_IP))
+        self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))  # a socket for IP alone would not see what goes out
         self.packets = []
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self):
         while True:
             try:
-                data = self.socket.recv(65536)
+                data, (_, protocol, *_) = self.socket.recvfrom(65536)
             except OSError:
                 return
-            self.packets.append(Packet(data))
+            if protocol == ETH_P_IP:
+                self.packets.append(Packet(data))
 
     def addresses(self):
         return {a for p in list(self.packets) for a in (p.source, p.target)}
