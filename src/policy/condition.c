@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy/condition.h"
 
-#include "policy/pattern.h"
-
 #define CONDITION(name) extern const struct condition_ops condition_##name;
 #include "policy/conditions.tbl"
 #undef CONDITION
@@ -18,19 +16,32 @@ struct condition_set {
     struct condition v[];
 };
 
+// ---- What compiling shares
+
 struct condition_cleanup {
     struct condition_cleanup *next;
     void (*fn)(void *);
     void *arg;
 };
 
-void condition_on_free(struct condition_context *k, void (*fn)(void *), void *arg)
+void *condition_alloc(struct condition_context *k, size_t size)
 {
-    struct condition_cleanup *c = (struct condition_cleanup *)arena_alloc(k->arena, sizeof *c);
-    if (!c)
-        return;
+    void *p = arena_zalloc(k->arena, size);
+    if (!p)
+        conf_error(k->diags, NULL, NULL, "out of memory");
+    return p;
+}
+
+bool condition_on_free(struct condition_context *k, void (*fn)(void *), void *arg)
+{
+    struct condition_cleanup *c = (struct condition_cleanup *)condition_alloc(k, sizeof *c);
+    if (!c) {
+        fn(arg);
+        return false;
+    }
     *c = (struct condition_cleanup){k->cleanups, fn, arg};
     k->cleanups = c;
+    return true;
 }
 
 void condition_context_free(struct condition_cleanup *c)
@@ -44,29 +55,45 @@ static void free_pattern(void *p)
     pattern_free((struct pattern *)p);
 }
 
-bool condition_patterns(struct condition_context *k, const struct conf_stmt *s, unsigned first, bool fold_case, struct pattern_list *ret)
+struct pattern *condition_pattern(struct condition_context *k, const struct conf_value *v, bool fold_case)
+{
+    const char *why;
+    struct pattern *p = pattern_new(v->text, fold_case, k->arena, &why);
+    if (!p) {
+        conf_error(k->diags, k->conf, &v->pos, "%s", why);
+        return NULL;
+    }
+    return condition_on_free(k, free_pattern, p) ? p : NULL;
+}
+
+bool condition_patterns(struct condition_context *k, const struct conf_stmt *s, unsigned first,
+                        bool fold_case, struct pattern_list *ret)
 {
     unsigned n = s->n_args > first ? s->n_args - first : 0;
     ret->n = n;
-    ret->v = (struct pattern **)arena_zalloc(k->arena, (n + 1) * sizeof *ret->v);
-    for (unsigned i = 0; ret->v && i < n; i++) {
-        const char *why;
-        ret->v[i] = pattern_new(s->args[first + i].text, fold_case, k->arena, &why);
-        if (!ret->v[i]) {
-            conf_error(k->diags, k->conf, &s->args[first + i].pos, "%s", why);
+    ret->v = (struct pattern **)condition_alloc(k, (n + 1) * sizeof *ret->v);
+    for (unsigned i = 0; ret->v && i < n; i++)
+        if (!(ret->v[i] = condition_pattern(k, &s->args[first + i], fold_case)))
             return false;
-        }
-        condition_on_free(k, free_pattern, ret->v[i]);
-    }
     return ret->v != NULL;
 }
 
-bool pattern_list_match(const struct pattern_list *l, struct span s)
+enum match pattern_list_try(const struct pattern_list *l, struct span s)
 {
-    for (unsigned i = 0; i < l->n; i++)
-        if (pattern_match(l->v[i], s, NULL))
-            return true;
-    return false;
+    enum match m = MATCH_NO;
+    for (unsigned i = 0; i < l->n && m != MATCH_YES; i++)
+        m = match_or(m, pattern_try(l->v[i], s, NULL));
+    return m;
+}
+
+// ---- Sets
+
+static const struct condition_ops *ops_of(enum conf_id id)
+{
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        if (all[i]->id == id)
+            return all[i];
+    return NULL;
 }
 
 const struct condition_set *condition_set_new(struct condition_context *k, const struct conf_stmt *when)
@@ -74,27 +101,41 @@ const struct condition_set *condition_set_new(struct condition_context *k, const
     unsigned n = 0;
     for (const struct conf_stmt *s = when ? when->first_child : NULL; s; s = s->next)
         n++;
-    struct condition_set *set = (struct condition_set *)arena_zalloc(k->arena, sizeof *set + n * sizeof set->v[0]);
+    struct condition_set *set =
+        (struct condition_set *)condition_alloc(k, sizeof *set + n * sizeof set->v[0]);
     if (!set)
         return NULL;
+    bool ok = true; // go on after an error, so that all of them are told
     for (const struct conf_stmt *s = when ? when->first_child : NULL; s; s = s->next) {
         struct condition *c = &set->v[set->n++];
-        for (size_t i = 0; i < ARRAY_LEN(all); i++)
-            if (all[i]->id == s->row->id)
-                c->ops = all[i];
         c->negated = s->negated;
-        if (!c->ops || !c->ops->compile(k, s, c))
-            return NULL;
+        c->ops = ops_of(s->row->id);
+        if (!c->ops)
+            conf_error(k->diags, k->conf, &s->pos, "`%s` cannot be asked here", s->row->word);
+        ok &= c->ops && c->ops->compile(k, s, c);
     }
-    return set;
+    return ok ? set : NULL;
+}
+
+enum match condition_set_judge(const struct condition_set *s, const struct condition_input *in)
+{
+    bool unsure = false;
+    for (unsigned i = 0; i < s->n; i++) {
+        enum match m = s->v[i].ops->match(&s->v[i], in);
+        if (s->v[i].negated)
+            m = match_not(m);
+        if (m == MATCH_NO)
+            return m;
+        unsure |= m == MATCH_UNSURE;
+    }
+    return unsure ? MATCH_UNSURE : MATCH_YES;
 }
 
 bool condition_set_match(const struct condition_set *s, const struct condition_input *in)
 {
-    for (unsigned i = 0; i < s->n; i++)
-        if (s->v[i].ops->match(&s->v[i], in) == s->v[i].negated)
-            return false;
-    return true;
+    struct condition_input one = *in;
+    one.path_loose = in->path;
+    return condition_set_judge(s, &one) == MATCH_YES;
 }
 
 bool condition_set_is_empty(const struct condition_set *s)

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// `when { }`: conditions that must all hold; the values of one are alternatives. One row a condition in conditions.tbl, and one
-// pair of functions: compile and match. Immutable once compiled.
+// `when { }`: conditions that must all hold; the values of one are alternatives. One row a condition in
+// conditions.tbl, and one pair of functions: compile and match. Immutable once compiled, shared by threads.
 #ifndef WEIR_POLICY_CONDITION_H
 #define WEIR_POLICY_CONDITION_H
 
 #include "conf/conf.h"
 #include "http/message.h"
 #include "net/addr.h"
+#include "policy/pattern.h"
 
 /// What a rule sees of a request (and, where it has one, its answer). All borrowed.
 struct condition_input {
@@ -15,23 +16,37 @@ struct condition_input {
     struct span path_loose; // as the laxest server reads it (path_loose); equal to path most of the time
     const struct addr *client;
     struct span user;
-    int64_t wall_s;
+    int64_t wall_s;      // seconds since 1970
+    struct arena *arena; // of the request, for what has to be decoded
 };
 
 struct condition_set;
 
-/// What compiling needs: memory that lives with the set, the configuration for messages, and files (time zones).
+/// What compiling needs. What cannot be compiled is always reported in diags, memory that runs out included.
 struct condition_context {
     struct conf *conf;
     struct conf_diags *diags;
-    struct arena *arena;
+    struct arena *arena;                // the memory that lives as long as the sets
     struct condition_cleanup *cleanups; // what the arena does not free
+    struct zone_entry *zones;           // time zones read so far
 };
 void condition_context_free(struct condition_cleanup *c);
+/// fn(arg) will run in condition_context_free. Where memory is out it runs at once, and false is returned
+/// after the error was reported.
+MUST_USE bool condition_on_free(struct condition_context *k, void (*fn)(void *), void *arg);
+/// A pattern of the configuration that lives as long as the context. NULL after an error.
+struct pattern *condition_pattern(struct condition_context *k, const struct conf_value *v, bool fold_case);
+/// Zeroed memory that lives as long as the sets; NULL after an error.
+MUST_USE void *condition_alloc(struct condition_context *k, size_t size);
 
-/// Compiles a block of conditions (stmt->when). when NULL gives an empty set, which always holds. NULL after an error.
+/// Compiles a block of conditions (stmt->when). when NULL gives an empty set, which always holds. NULL after
+/// an error.
 const struct condition_set *condition_set_new(struct condition_context *k, const struct conf_stmt *when);
-bool condition_set_match(const struct condition_set *s, const struct condition_input *in);
+/// Whether all conditions hold, for rules; see enum match for what to make of MATCH_UNSURE.
+MUST_USE enum match condition_set_judge(const struct condition_set *s, const struct condition_input *in);
+/// The same for choosing a way, where nothing is allowed or refused: the path has only its one normal
+/// reading, and what is unsure does not match.
+MUST_USE bool condition_set_match(const struct condition_set *s, const struct condition_input *in);
 bool condition_set_is_empty(const struct condition_set *s);
 
 // For the files of single conditions.
@@ -40,20 +55,22 @@ struct condition_ops {
     enum conf_id id;
     /// Fills c->data. False after an error was reported.
     bool (*compile)(struct condition_context *k, const struct conf_stmt *s, struct condition *c);
-    bool (*match)(const struct condition *c, const struct condition_input *in);
+    /// Without regard to c->negated.
+    enum match (*match)(const struct condition *c, const struct condition_input *in);
 };
 struct condition {
     const struct condition_ops *ops;
     bool negated;
     void *data;
 };
-/// The patterns of a statement's arguments from `first` on; false after an error.
 struct pattern_list {
     struct pattern **v;
     unsigned n;
 };
-bool condition_patterns(struct condition_context *k, const struct conf_stmt *s, unsigned first, bool fold_case, struct pattern_list *ret);
-bool pattern_list_match(const struct pattern_list *l, struct span s);
-void condition_on_free(struct condition_context *k, void (*fn)(void *), void *arg);
+/// The patterns of a statement's arguments from `first` on; false after an error.
+bool condition_patterns(struct condition_context *k, const struct conf_stmt *s, unsigned first,
+                        bool fold_case, struct pattern_list *ret);
+/// Whether one of them matches.
+enum match pattern_list_try(const struct pattern_list *l, struct span s);
 
 #endif

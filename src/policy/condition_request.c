@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Conditions on the request's line and fields: method, path, query, port, scheme, header, cookie, user-agent.
+#include "base/ascii.h"
 #include "base/num.h"
 #include "policy/condition.h"
-#include "policy/pattern.h"
 
 struct named {
     struct span name;
@@ -11,14 +11,14 @@ struct named {
 
 static bool compile_patterns(struct condition_context *k, const struct conf_stmt *s, struct condition *c)
 {
-    struct pattern_list *l = (struct pattern_list *)arena_zalloc(k->arena, sizeof *l);
+    struct pattern_list *l = (struct pattern_list *)condition_alloc(k, sizeof *l);
     c->data = l;
     return l && condition_patterns(k, s, 0, false, l);
 }
 
 static bool compile_named(struct condition_context *k, const struct conf_stmt *s, struct condition *c)
 {
-    struct named *n = (struct named *)arena_zalloc(k->arena, sizeof *n);
+    struct named *n = (struct named *)condition_alloc(k, sizeof *n);
     c->data = n;
     if (!n)
         return false;
@@ -26,72 +26,45 @@ static bool compile_named(struct condition_context *k, const struct conf_stmt *s
     return condition_patterns(k, s, 1, false, &n->values);
 }
 
-static bool value_fits(const struct named *n, struct span value)
+static enum match value_fits(const struct named *n, struct span value)
 {
-    return n->values.n == 0 || pattern_list_match(&n->values, value);
+    return n->values.n == 0 ? MATCH_YES : pattern_list_try(&n->values, value);
 }
 
-static bool match_method(const struct condition *c, const struct condition_input *in)
-{
-    return pattern_list_match((const struct pattern_list *)c->data, in->req->method_text);
-}
-const struct condition_ops condition_method = {CONF_C_METHOD, compile_patterns, match_method};
+// ---- method, path, scheme, port
 
-// Both readings count, so that no spelling passes a rule that a server would read otherwise.
-static bool match_path(const struct condition *c, const struct condition_input *in)
+static bool compile_method(struct condition_context *k, const struct conf_stmt *s, struct condition *c)
+{
+    for (unsigned i = 0; i < s->n_args; i++) {
+        struct span word = s->args[i].text;
+        for (unsigned m = METHOD_GET; m < N_METHODS; m++)
+            if (span_eq_ci(word, method_name((enum http_method)m)) &&
+                !span_eq(word, method_name((enum http_method)m)))
+                conf_warning(k->diags, k->conf, &s->args[i].pos,
+                             "methods are told apart by case, so this never matches %.*s",
+                             SPAN_ARG(method_name((enum http_method)m)));
+    }
+    return compile_patterns(k, s, c);
+}
+
+static enum match match_method(const struct condition *c, const struct condition_input *in)
+{
+    return pattern_list_try((const struct pattern_list *)c->data, in->req->method_text);
+}
+const struct condition_ops condition_method = {CONF_C_METHOD, compile_method, match_method};
+
+// Where servers may read a path in two ways and only one of them matches, nobody can say whether it does.
+static enum match match_path(const struct condition *c, const struct condition_input *in)
 {
     const struct pattern_list *l = (const struct pattern_list *)c->data;
-    return pattern_list_match(l, in->path) || (in->path_loose.ptr != in->path.ptr && pattern_list_match(l, in->path_loose));
+    enum match m = pattern_list_try(l, in->path);
+    return in->path_loose.ptr == in->path.ptr ? m : match_agree(m, pattern_list_try(l, in->path_loose));
 }
 const struct condition_ops condition_path = {CONF_C_PATH, compile_patterns, match_path};
 
-static bool match_query(const struct condition *c, const struct condition_input *in)
+static enum match match_scheme(const struct condition *c, const struct condition_input *in)
 {
-    const struct named *n = (const struct named *)c->data;
-    struct span rest = in->req->query;
-    while (rest.ptr) {
-        struct span value = span_cut(&rest, '&'), name = span_cut(&value, '=');
-        if (span_eq(name, n->name) && value_fits(n, value))
-            return true;
-    }
-    return false;
-}
-const struct condition_ops condition_query = {CONF_C_QUERY, compile_named, match_query};
-
-static bool match_header(const struct condition *c, const struct condition_input *in)
-{
-    const struct named *n = (const struct named *)c->data;
-    for (const struct field *f = fields_find(&in->req->fields, n->name); f; f = fields_find_next(&in->req->fields, f))
-        if (value_fits(n, f->value))
-            return true;
-    return false;
-}
-const struct condition_ops condition_header = {CONF_C_HEADER, compile_named, match_header};
-
-static bool match_cookie(const struct condition *c, const struct condition_input *in)
-{
-    const struct named *n = (const struct named *)c->data;
-    for (const struct field *f = fields_get(&in->req->fields, FIELD_COOKIE); f; f = fields_next(&in->req->fields, f)) {
-        struct span rest = f->value;
-        while (rest.ptr) {
-            struct span value = span_trim(span_cut(&rest, ';')), name = span_cut(&value, '=');
-            if (span_eq(name, n->name) && value_fits(n, value))
-                return true;
-        }
-    }
-    return false;
-}
-const struct condition_ops condition_cookie = {CONF_C_COOKIE, compile_named, match_cookie};
-
-static bool match_user_agent(const struct condition *c, const struct condition_input *in)
-{
-    return pattern_list_match((const struct pattern_list *)c->data, fields_value(&in->req->fields, FIELD_USER_AGENT));
-}
-const struct condition_ops condition_user_agent = {CONF_C_USER_AGENT, compile_patterns, match_user_agent};
-
-static bool match_scheme(const struct condition *c, const struct condition_input *in)
-{
-    return pattern_list_match((const struct pattern_list *)c->data, in->req->scheme);
+    return pattern_list_try((const struct pattern_list *)c->data, in->req->scheme);
 }
 const struct condition_ops condition_scheme = {CONF_C_SCHEME, compile_patterns, match_scheme};
 
@@ -104,23 +77,24 @@ struct ports {
 
 static bool compile_port(struct condition_context *k, const struct conf_stmt *s, struct condition *c)
 {
-    struct ports *p = (struct ports *)arena_zalloc(k->arena, sizeof *p + s->n_args * sizeof p->v[0]);
+    struct ports *p = (struct ports *)condition_alloc(k, sizeof *p + s->n_args * sizeof p->v[0]);
     c->data = p;
     for (unsigned i = 0; p && i < s->n_args; i++) {
         struct span last = s->args[i].text, first = span_cut(&last, '-');
         uint64_t a, b;
-        if (!num_parse_dec(first, 65535, &a) || !num_parse_dec(last.ptr ? last : first, 65535, &b) || a > b) {
-            conf_error(k->diags, k->conf, &s->args[i].pos, "`%.*s` is no port and no range of ports", SPAN_ARG(s->args[i].text));
+        if (!num_parse_dec(first, 65535, &a) || !num_parse_dec(last.ptr ? last : first, 65535, &b) ||
+            a == 0 || a > b) {
+            conf_error(k->diags, k->conf, &s->args[i].pos, "`%.*s` is no port and no range of ports",
+                       SPAN_ARG(s->args[i].text));
             return false;
         }
-        p->v[i].first = (uint16_t)a;
-        p->v[i].last = (uint16_t)b;
-        p->n++;
+        p->v[p->n].first = (uint16_t)a;
+        p->v[p->n++].last = (uint16_t)b;
     }
     return p != NULL;
 }
 
-static bool match_port(const struct condition *c, const struct condition_input *in)
+static enum match match_port(const struct condition *c, const struct condition_input *in)
 {
     const struct ports *p = (const struct ports *)c->data;
     uint16_t port = in->req->authority.port;
@@ -128,7 +102,106 @@ static bool match_port(const struct condition *c, const struct condition_input *
         port = span_eq(in->req->scheme, SPAN("https")) ? 443 : 80;
     for (unsigned i = 0; i < p->n; i++)
         if (port >= p->v[i].first && port <= p->v[i].last)
-            return true;
-    return false;
+            return MATCH_YES;
+    return MATCH_NO;
 }
 const struct condition_ops condition_port = {CONF_C_PORT, compile_port, match_port};
+
+// ---- query
+
+// As servers read a form: `%61` is `a`, `+` a space; what is no encoding stays as it is. out has room for
+// all.
+static size_t form_decode(struct span s, char *out)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s.len; i++) {
+        int hi = i + 2 < s.len && s.ptr[i] == '%' ? ascii_hex((unsigned char)s.ptr[i + 1]) : -1;
+        int lo = hi >= 0 ? ascii_hex((unsigned char)s.ptr[i + 2]) : -1;
+        if (lo >= 0)
+            out[n++] = (char)(hi << 4 | lo), i += 2;
+        else
+            out[n++] = s.ptr[i] == '+' ? ' ' : s.ptr[i];
+    }
+    return n;
+}
+
+static bool form_decoded(struct span s, struct arena *a, struct span *ret)
+{
+    *ret = s;
+    if (span_find(s, '%') == s.len && span_find(s, '+') == s.len)
+        return true;
+    char *out = a ? arena_bytes(a, s.len) : NULL;
+    if (out)
+        *ret = span_of(out, form_decode(s, out));
+    return out != NULL;
+}
+
+static enum match match_query(const struct condition *c, const struct condition_input *in)
+{
+    const struct named *n = (const struct named *)c->data;
+    struct span rest = in->req->query;
+    enum match m = MATCH_NO;
+    while (rest.ptr && m != MATCH_YES) {
+        struct span value = span_cut(&rest, '&'), name = span_cut(&value, '=');
+        struct span dname, dvalue;
+        if (!form_decoded(name, in->arena, &dname) || !form_decoded(value, in->arena, &dvalue))
+            return MATCH_UNSURE;
+        if (span_eq(dname, n->name))
+            m = match_or(m, value_fits(n, dvalue));
+    }
+    return m;
+}
+const struct condition_ops condition_query = {CONF_C_QUERY, compile_named, match_query};
+
+// ---- header, cookie, user-agent
+
+static enum match match_header(const struct condition *c, const struct condition_input *in)
+{
+    const struct named *n = (const struct named *)c->data;
+    const struct fields *fields = &in->req->fields;
+    enum match m = MATCH_NO;
+    for (const struct field *f = fields_find(fields, n->name); f && m != MATCH_YES;
+         f = fields_find_next(fields, f))
+        m = match_or(m, value_fits(n, f->value));
+    return m;
+}
+const struct condition_ops condition_header = {CONF_C_HEADER, compile_named, match_header};
+
+// Some servers take quotes for a part of a cookie's value and some do not.
+static enum match cookie_fits(const struct named *n, struct span value)
+{
+    enum match m = value_fits(n, value);
+    if (value.len < 2 || value.ptr[0] != '"' || value.ptr[value.len - 1] != '"')
+        return m;
+    return match_agree(m, value_fits(n, span_of(value.ptr + 1, value.len - 2)));
+}
+
+static enum match match_cookie(const struct condition *c, const struct condition_input *in)
+{
+    const struct named *n = (const struct named *)c->data;
+    const struct fields *fields = &in->req->fields;
+    enum match m = MATCH_NO;
+    for (const struct field *f = fields_get(fields, FIELD_COOKIE); f; f = fields_next(fields, f)) {
+        struct span rest = f->value;
+        while (rest.ptr && m != MATCH_YES) {
+            struct span value = span_cut(&rest, ';'), name = span_trim(span_cut(&value, '='));
+            if (span_eq(name, n->name))
+                m = match_or(m, cookie_fits(n, span_trim(value)));
+        }
+    }
+    return m;
+}
+const struct condition_ops condition_cookie = {CONF_C_COOKIE, compile_named, match_cookie};
+
+// A request without one has the empty value.
+static enum match match_user_agent(const struct condition *c, const struct condition_input *in)
+{
+    const struct pattern_list *l = (const struct pattern_list *)c->data;
+    const struct fields *fields = &in->req->fields;
+    const struct field *f = fields_get(fields, FIELD_USER_AGENT);
+    enum match m = f ? MATCH_NO : pattern_list_try(l, SPAN(""));
+    for (; f && m != MATCH_YES; f = fields_next(fields, f))
+        m = match_or(m, pattern_list_try(l, f->value));
+    return m;
+}
+const struct condition_ops condition_user_agent = {CONF_C_USER_AGENT, compile_patterns, match_user_agent};

@@ -1,40 +1,67 @@
 // SPDX-License-Identifier: Apache-2.0
 // Conditions on who asks and for which host: client, host, domain.
+#include "base/ascii.h"
 #include "net/prefix.h"
 #include "policy/condition.h"
-#include "policy/pattern.h"
 
 static bool compile_client(struct condition_context *k, const struct conf_stmt *s, struct condition *c)
 {
-    struct prefix_set *set = (struct prefix_set *)arena_zalloc(k->arena, sizeof *set);
-    struct prefix_entry *entries = (struct prefix_entry *)arena_zalloc(k->arena, s->n_args * sizeof *entries);
+    struct prefix_set *set = (struct prefix_set *)condition_alloc(k, sizeof *set);
+    struct prefix_entry *entries = (struct prefix_entry *)condition_alloc(k, s->n_args * sizeof *entries);
     c->data = set;
-    for (unsigned i = 0; entries && i < s->n_args; i++) {
+    if (!set || !entries)
+        return false;
+    for (unsigned i = 0; i < s->n_args; i++) {
         const char *why;
         if (!prefix_parse(s->args[i].text, &entries[i].prefix, &why)) {
             conf_error(k->diags, k->conf, &s->args[i].pos, "`%.*s`: %s", SPAN_ARG(s->args[i].text), why);
             return false;
         }
     }
-    return set && entries && prefix_set_build(set, k->arena, entries, s->n_args);
+    if (prefix_set_build(set, k->arena, entries, s->n_args))
+        return true;
+    conf_error(k->diags, NULL, NULL, "out of memory");
+    return false;
 }
 
-static bool match_client(const struct condition *c, const struct condition_input *in)
+static enum match match_client(const struct condition *c, const struct condition_input *in)
 {
-    return prefix_set_find((const struct prefix_set *)c->data, in->client, NULL);
+    return prefix_set_find((const struct prefix_set *)c->data, in->client, NULL) ? MATCH_YES : MATCH_NO;
 }
 const struct condition_ops condition_client = {CONF_C_CLIENT, compile_client, match_client};
 
-static bool compile_host(struct condition_context *k, const struct conf_stmt *s, struct condition *c)
+// A host is compared in the form that authority_parse gives it: without a final dot, an IPv6 address without
+// brackets.
+static struct conf_value host_as_compared(const struct conf_value *v)
 {
-    struct pattern_list *l = (struct pattern_list *)arena_zalloc(k->arena, sizeof *l);
-    c->data = l;
-    return l && condition_patterns(k, s, 0, true, l);
+    struct conf_value r = *v;
+    struct span s = v->text;
+    if (s.len && s.ptr[0] == '~')
+        return r;
+    if (s.len > 2 && s.ptr[0] == '[' && s.ptr[s.len - 1] == ']')
+        r.text = span_of(s.ptr + 1, s.len - 2);
+    else if (s.len > 1 && s.ptr[s.len - 1] == '.')
+        r.text.len--;
+    return r;
 }
 
-static bool match_host(const struct condition *c, const struct condition_input *in)
+static bool compile_host(struct condition_context *k, const struct conf_stmt *s, struct condition *c)
 {
-    return pattern_list_match((const struct pattern_list *)c->data, in->req->authority.host);
+    struct pattern_list *l = (struct pattern_list *)condition_alloc(k, sizeof *l);
+    c->data = l;
+    if (!l || !(l->v = (struct pattern **)condition_alloc(k, s->n_args * sizeof *l->v)))
+        return false;
+    for (; l->n < s->n_args; l->n++) {
+        struct conf_value v = host_as_compared(&s->args[l->n]);
+        if (!(l->v[l->n] = condition_pattern(k, &v, true)))
+            return false;
+    }
+    return true;
+}
+
+static enum match match_host(const struct condition *c, const struct condition_input *in)
+{
+    return pattern_list_try((const struct pattern_list *)c->data, in->req->authority.host);
 }
 const struct condition_ops condition_host = {CONF_C_HOST, compile_host, match_host};
 
@@ -43,30 +70,61 @@ struct names {
     struct span v[]; // `.x`: x and all below it; without the final dot
 };
 
+// Labels of letters, digits, `-` and `_`, as hosts have them.
+static bool is_domain(struct span s)
+{
+    if (s.len == 0 || s.len > 253)
+        return false;
+    while (s.ptr) {
+        struct span label = span_cut(&s, '.');
+        if (label.len == 0 || label.len > 63)
+            return false;
+        for (size_t i = 0; i < label.len; i++) {
+            unsigned char ch = (unsigned char)label.ptr[i];
+            if (!ascii_is_alnum(ch) && ch != '-' && ch != '_')
+                return false;
+        }
+    }
+    return true;
+}
+
 static bool compile_domain(struct condition_context *k, const struct conf_stmt *s, struct condition *c)
 {
-    struct names *d = (struct names *)arena_zalloc(k->arena, sizeof *d + s->n_args * sizeof d->v[0]);
+    struct names *d = (struct names *)condition_alloc(k, sizeof *d + s->n_args * sizeof d->v[0]);
     c->data = d;
     for (unsigned i = 0; d && i < s->n_args; i++) {
-        struct span name = s->args[i].text;
+        struct span written = s->args[i].text, name = written;
         if (span_ends(name, SPAN(".")))
             name.len--;
+        if (!is_domain(span_starts(name, SPAN(".")) ? span_skip(name, 1) : name)) {
+            if (span_starts(written, SPAN("*.")))
+                conf_error(k->diags, k->conf, &s->args[i].pos,
+                           "`%.*s` is no domain: a name and all below it are written `%.*s`",
+                           SPAN_ARG(written), SPAN_ARG(span_skip(written, 1)));
+            else
+                conf_error(k->diags, k->conf, &s->args[i].pos,
+                           "`%.*s` is no domain: `x.example` is that name, `.x.example` it and all below it",
+                           SPAN_ARG(written));
+            return false;
+        }
         d->v[d->n++] = name;
     }
     return d != NULL;
 }
 
-static bool match_domain(const struct condition *c, const struct condition_input *in)
+static bool is_in_domain(struct span host, struct span domain)
+{
+    if (domain.ptr[0] != '.')
+        return span_eq_ci(host, domain);
+    return span_ends_ci(host, domain) || span_eq_ci(host, span_skip(domain, 1));
+}
+
+static enum match match_domain(const struct condition *c, const struct condition_input *in)
 {
     const struct names *d = (const struct names *)c->data;
-    struct span host = in->req->authority.host;
-    for (unsigned i = 0; i < d->n; i++) {
-        struct span name = d->v[i];
-        if (span_eq_ci(host, name))
-            return true;
-        if (name.len && name.ptr[0] == '.' && (span_ends_ci(host, name) || span_eq_ci(host, span_skip(name, 1))))
-            return true;
-    }
-    return false;
+    for (unsigned i = 0; i < d->n; i++)
+        if (is_in_domain(in->req->authority.host, d->v[i]))
+            return MATCH_YES;
+    return MATCH_NO;
 }
 const struct condition_ops condition_domain = {CONF_C_DOMAIN, compile_domain, match_domain};

@@ -6,8 +6,17 @@
 #include <pthread.h>
 
 #include "base/ascii.h"
+#include "base/mem.h"
 
-enum { MATCH_LIMIT = 20000, DEPTH_LIMIT = 500, HEAP_LIMIT_KIB = 1024, SUBJECT_MAX_BYTES = 64 * 1024 };
+// What one match may cost: some milliseconds, and this much memory a thread.
+enum {
+    MATCH_LIMIT = 50000,
+    DEPTH_LIMIT = 20000,
+    HEAP_LIMIT_KIB = 4096,
+    JIT_STACK_FIRST_BYTES = 32 * 1024,
+    JIT_STACK_MAX_BYTES = 512 * 1024,
+    GROUPS_MAX = 2, // the whole match and the first group are all that anybody reads
+};
 
 enum kind { ANY, EXACT, PREFIX, GLOB, REGEX };
 
@@ -19,54 +28,117 @@ struct pattern {
     pcre2_code *code;
 };
 
-// One a thread, freed when it ends.
-static pthread_key_t match_key, context_key;
-static pthread_once_t keys_once = PTHREAD_ONCE_INIT;
+// ---- What PCRE2 works with
 
-static void free_match(void *p)
+static void *pcre_alloc(size_t n, void *arg)
 {
-    pcre2_match_data_free((pcre2_match_data *)p);
+    (void)arg;
+    return mem_alloc(n);
 }
 
-static void free_context(void *p)
+static void pcre_free(void *p, void *arg)
 {
-    pcre2_match_context_free((pcre2_match_context *)p);
+    (void)arg;
+    mem_free(p);
 }
 
-static void make_keys(void)
+// A thread's workspace, freed when the thread ends.
+struct workspace {
+    pcre2_match_data *data;
+    pcre2_match_context *limits;
+    pcre2_jit_stack
+        *stack; // ours, since a fiber's is too small; NULL is fine: PCRE2 then has 32 KiB of its own
+};
+static pthread_key_t workspace_key;
+static pthread_once_t workspace_once = PTHREAD_ONCE_INIT;
+static bool workspace_keyed;
+
+static void workspace_free(void *p)
 {
-    pthread_key_create(&match_key, free_match);
-    pthread_key_create(&context_key, free_context);
+    struct workspace *w = (struct workspace *)p;
+    pcre2_match_data_free(w->data);
+    pcre2_match_context_free(w->limits);
+    pcre2_jit_stack_free(w->stack);
+    mem_free(w);
 }
 
-static bool thread_data(pcre2_match_data **ret_match, pcre2_match_context **ret_context)
+static void workspace_make_key(void)
 {
-    pthread_once(&keys_once, make_keys);
-    *ret_match = (pcre2_match_data *)pthread_getspecific(match_key);
-    *ret_context = (pcre2_match_context *)pthread_getspecific(context_key);
-    if (!*ret_match && (*ret_match = pcre2_match_data_create(10, NULL)))
-        pthread_setspecific(match_key, *ret_match);
-    if (!*ret_context && (*ret_context = pcre2_match_context_create(NULL))) {
-        pcre2_set_match_limit(*ret_context, MATCH_LIMIT);
-        pcre2_set_depth_limit(*ret_context, DEPTH_LIMIT);
-        pcre2_set_heap_limit(*ret_context, HEAP_LIMIT_KIB);
-        pthread_setspecific(context_key, *ret_context);
-    }
-    return *ret_match && *ret_context;
+    workspace_keyed = pthread_key_create(&workspace_key, workspace_free) == 0;
+}
+
+static bool workspace_fill(struct workspace *w)
+{
+    pcre2_general_context *g = pcre2_general_context_create(pcre_alloc, pcre_free, NULL);
+    if (!g)
+        return false;
+    w->data = pcre2_match_data_create(GROUPS_MAX, g);
+    w->limits = pcre2_match_context_create(g);
+    w->stack = pcre2_jit_stack_create(JIT_STACK_FIRST_BYTES, JIT_STACK_MAX_BYTES, g);
+    pcre2_general_context_free(g);
+    if (!w->data || !w->limits || !w->stack)
+        return false;
+    pcre2_set_match_limit(w->limits, MATCH_LIMIT);
+    pcre2_set_depth_limit(w->limits, DEPTH_LIMIT);
+    pcre2_set_heap_limit(w->limits, HEAP_LIMIT_KIB);
+    pcre2_jit_stack_assign(w->limits, NULL, w->stack);
+    return true;
+}
+
+static const struct workspace *workspace_get(void)
+{
+    pthread_once(&workspace_once, workspace_make_key);
+    if (!workspace_keyed)
+        return NULL;
+    struct workspace *w = (struct workspace *)pthread_getspecific(workspace_key);
+    if (w)
+        return w;
+    w = (struct workspace *)mem_calloc(1, sizeof *w);
+    if (!w)
+        return NULL;
+    if (workspace_fill(w) && pthread_setspecific(workspace_key, w) == 0)
+        return w;
+    workspace_free(w);
+    return NULL;
+}
+
+// ---- Compiling
+
+static pcre2_code *regex_code(struct span re, uint32_t options, int *ret_code, PCRE2_SIZE *ret_at)
+{
+    pcre2_code *code = NULL;
+    pcre2_general_context *g = pcre2_general_context_create(pcre_alloc, pcre_free, NULL);
+    pcre2_compile_context *c = g ? pcre2_compile_context_create(g) : NULL;
+    *ret_code = PCRE2_ERROR_NOMEMORY;
+    if (c)
+        code = pcre2_compile((PCRE2_SPTR)re.ptr, re.len, options, ret_code, ret_at, c);
+    pcre2_compile_context_free(c);
+    pcre2_general_context_free(g);
+    return code;
 }
 
 static bool compile(struct pattern *p, struct arena *a, const char **ret_why)
 {
     int code;
-    PCRE2_SIZE at;
-    struct span re = span_skip(p->whole, 1);
-    uint32_t options = PCRE2_NEVER_BACKSLASH_C | PCRE2_DOLLAR_ENDONLY | (p->fold ? PCRE2_CASELESS : 0);
-    p->code = pcre2_compile((PCRE2_SPTR)re.ptr, re.len, options, &code, &at, NULL);
-    if (p->code)
+    PCRE2_SIZE at = 0;
+    // Octets, not characters: what peers send need not be UTF-8. A line end is a character like any other.
+    uint32_t options = PCRE2_NEVER_UTF | PCRE2_NEVER_UCP | PCRE2_DOTALL | PCRE2_DOLLAR_ENDONLY |
+                       (p->fold ? PCRE2_CASELESS : 0);
+    p->code = regex_code(span_skip(p->whole, 1), options, &code, &at);
+    if (p->code) {
+        // Where the system forbids executable memory the interpreter does it.
+        (void)pcre2_jit_compile(p->code, PCRE2_JIT_COMPLETE);
         return true;
+    }
+    if (code == PCRE2_ERROR_NOMEMORY || code == PCRE2_ERROR_HEAP_FAILED)
+        return false;
     PCRE2_UCHAR text[128];
     pcre2_get_error_message(code, text, sizeof text);
-    *ret_why = arena_printf(a, "the regular expression is wrong at character %zu: %s", (size_t)at + 1, (char *)text).ptr;
+    // Counted with the `~`, as it stands in the file.
+    struct span why =
+        arena_printf(a, "the regular expression is wrong at character %zu: %s", (size_t)at + 1, (char *)text);
+    if (why.ptr)
+        *ret_why = why.ptr;
     return false;
 }
 
@@ -105,75 +177,85 @@ struct span pattern_text(const struct pattern *p)
     return p->whole;
 }
 
+// ---- Matching
+
 static bool same(const struct pattern *p, char a, char b)
 {
     return a == b || (p->fold && ascii_lower((unsigned char)a) == ascii_lower((unsigned char)b));
 }
 
-// Linear backtracking to the last star only: O(n * m) at worst, no recursion.
+// Going back to the last star only is enough: O(length of the pattern * length of s) at worst.
 static bool glob_match(const struct pattern *p, struct span s, struct span *ret_rest)
 {
     struct span g = p->text;
-    size_t i = 0, j = 0, star = SIZE_MAX, mark = 0;
+    size_t i = 0, j = 0;
+    size_t star = SIZE_MAX, first = 0, next = 0; // the last star, where what it stands for begins and may end
     while (i < s.len) {
         if (j < g.len && g.ptr[j] == '*') {
             star = j++;
-            mark = i;
+            first = next = i;
         } else if (j < g.len && same(p, g.ptr[j], s.ptr[i])) {
             i++, j++;
         } else if (star != SIZE_MAX) {
             j = star + 1;
-            i = ++mark;
+            i = ++next;
         } else {
             return false;
         }
     }
     while (j < g.len && g.ptr[j] == '*')
-        star = j++, mark = i;
+        star = j++, first = next = i;
     if (j != g.len)
         return false;
     if (ret_rest)
-        *ret_rest = star == SIZE_MAX ? SPAN("") : span_of(s.ptr + mark, s.len - mark - (g.len - star - 1));
+        *ret_rest = span_of(s.ptr + first, next - first);
     return true;
 }
 
-static bool regex_match(const struct pattern *p, struct span s, struct span *ret_rest)
+static enum match regex_match(const struct pattern *p, struct span s, struct span *ret_rest)
 {
-    pcre2_match_data *m;
-    pcre2_match_context *context;
-    if (s.len > SUBJECT_MAX_BYTES || !thread_data(&m, &context))
-        return false;
-    int n = pcre2_match(p->code, (PCRE2_SPTR)(s.len ? s.ptr : ""), s.len, 0, 0, m, context);
+    const struct workspace *w = s.len <= PATTERN_REGEX_SUBJECT_MAX_BYTES ? workspace_get() : NULL;
+    if (!w)
+        return MATCH_UNSURE;
+    int n = pcre2_match(p->code, (PCRE2_SPTR)(s.len ? s.ptr : ""), s.len, 0, 0, w->data, w->limits);
+    if (n == PCRE2_ERROR_NOMATCH)
+        return MATCH_NO;
     if (n < 0)
-        return false;
+        return MATCH_UNSURE; // it met a limit
     if (ret_rest) {
-        const PCRE2_SIZE *v = pcre2_get_ovector_pointer(m);
-        *ret_rest = n > 1 && v[2] != PCRE2_UNSET ? span_of(s.ptr + v[2], v[3] - v[2]) : SPAN("");
+        const PCRE2_SIZE *v = pcre2_get_ovector_pointer(w->data);
+        bool group = n != 1 && v[2] != PCRE2_UNSET; // n is 0 where there were more groups than we read
+        *ret_rest = group ? span_of(s.ptr + v[2], v[3] - v[2]) : SPAN("");
     }
-    return true;
+    return MATCH_YES;
 }
 
-bool pattern_match(const struct pattern *p, struct span s, struct span *ret_rest)
+static bool plain_match(const struct pattern *p, struct span s, struct span *ret_rest)
 {
+    struct span rest = SPAN("");
+    bool yes = true;
     switch (p->kind) {
     case ANY:
-        if (ret_rest)
-            *ret_rest = s;
-        return true;
+        rest = s;
+        break;
     case EXACT:
-        if (ret_rest)
-            *ret_rest = SPAN("");
-        return p->fold ? span_eq_ci(p->text, s) : span_eq(p->text, s);
+        yes = p->fold ? span_eq_ci(p->text, s) : span_eq(p->text, s);
+        break;
     case PREFIX:
-        if (!(p->fold ? span_starts_ci(s, p->text) : span_starts(s, p->text)))
-            return false;
-        if (ret_rest)
-            *ret_rest = span_skip(s, p->text.len);
-        return true;
-    case GLOB:
+        yes = p->fold ? span_starts_ci(s, p->text) : span_starts(s, p->text);
+        rest = span_skip(s, p->text.len);
+        break;
+    default:
         return glob_match(p, s, ret_rest);
-    case REGEX:
-        return regex_match(p, s, ret_rest);
     }
-    return false;
+    if (yes && ret_rest)
+        *ret_rest = rest;
+    return yes;
+}
+
+enum match pattern_try(const struct pattern *p, struct span s, struct span *ret_rest)
+{
+    if (p->kind == REGEX)
+        return regex_match(p, s, ret_rest);
+    return plain_match(p, s, ret_rest) ? MATCH_YES : MATCH_NO;
 }

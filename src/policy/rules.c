@@ -16,25 +16,31 @@ bool rules_new(struct condition_context *k, const struct conf_stmt *block, struc
     *ret = (struct rules){NULL, 0};
     for (const struct conf_stmt *s = block ? block->first_child : NULL; s; s = s->next)
         n += action_of(s, &action);
-    struct rule *v = (struct rule *)arena_zalloc(k->arena, (n + 1) * sizeof *v);
+    if (!n)
+        return true;
+    struct rule *v = (struct rule *)condition_alloc(k, n * sizeof *v);
     if (!v)
         return false;
     ret->v = v;
     bool ok = true;
-    for (const struct conf_stmt *s = block ? block->first_child : NULL; s; s = s->next) {
+    for (const struct conf_stmt *s = block->first_child; s; s = s->next) {
         if (!action_of(s, &action))
             continue;
         struct rule *r = &v[ret->n++];
         *r = (struct rule){action, condition_set_new(k, s->when), conf_where(k->conf, s)};
         ok &= r->when != NULL;
     }
+    if (!ok)
+        *ret = (struct rules){NULL, 0};
     return ok;
 }
 
 const struct rule *rules_decide(const struct rules *r, const struct condition_input *in)
 {
-    for (unsigned i = 0; i < r->n; i++)
-        if (condition_set_match(r->v[i].when, in))
+    for (unsigned i = 0; i < r->n; i++) {
+        enum match m = condition_set_judge(r->v[i].when, in);
+        if (m == MATCH_YES || (m == MATCH_UNSURE && r->v[i].action == RULE_DENY))
             return &r->v[i];
+    }
     return NULL;
 }

@@ -14,8 +14,10 @@ static inline bool trust_peer(const struct trust *t, const struct addr *peer)
 {
     return (t->proxies.n_v4 || t->proxies.n_v6) && prefix_set_find(&t->proxies, peer, NULL);
 }
-/// The client behind a trusted peer: X-Forwarded-For, or else Forwarded, is read from the right up to the first address that is not
-/// trusted itself; something unreadable ends the walk. peer where there is nothing.
+/// The client behind a peer: X-Forwarded-For (or Forwarded, where the former is absent) is read from the
+/// right up to the first address that is not trusted itself; something unreadable ends the walk. A proxy in
+/// front of us must therefore set or drop X-Forwarded-For. The peer itself where nobody is believed or
+/// nothing is said.
 struct addr trust_client(const struct trust *t, const struct addr *peer, const struct fields *f);
 
 #endif

@@ -61,7 +61,7 @@ static bool prepare(struct asked *k, const struct conf_question *q)
     for (unsigned i = 0; i < q->n_headers; i++)
         if (fields_add_named(&k->req.fields, q->headers[i][0], q->headers[i][1]))
             return false;
-    k->in = (struct condition_input){.req = &k->req, .path = u.path, .path_loose = u.path, .client = &x->client_addr, .user = q->user};
+    k->in = (struct condition_input){.req = &k->req, .path = u.path, .path_loose = u.path, .client = &x->client_addr, .user = q->user, .arena = k->a};
     k->why = "`at` wants a day and a time: \"tue 10:00\"";
     if (q->at.len && !parse_at(q->at, &k->in.wall_s))
         return false;

@@ -115,9 +115,9 @@ static void open_files(struct builder *b, const struct conf_value *dir, struct r
     struct span path = dir->text.len && dir->text.ptr[0] == '/' ? dir->text : arena_printf(b->a, "%s/%.*s", conf_folder(b->conf), SPAN_ARG(dir->text));
     char *cpath = arena_cstr(b->a, path);
     r->files = cpath ? files_root_open(cpath, b->a, &why) : NULL;
-    if (r->files)
-        condition_on_free(&b->cond, free_files, r->files);
-    else
+    if (r->files && !condition_on_free(&b->cond, free_files, r->files))
+        r->files = NULL;
+    else if (!r->files)
         conf_error(b->diags, b->conf, &dir->pos, "the folder %.*s cannot be served: %s", SPAN_ARG(dir->text), cpath ? why : "out of memory");
 }
 
@@ -173,11 +173,8 @@ static void build_upgrades(struct builder *b, const struct conf_stmt *s, struct 
 
 static void build_route(struct builder *b, const struct conf_stmt *s, const struct timeouts *outer, struct route *r)
 {
-    const char *why;
     r->where = conf_where(b->conf, s);
-    r->path = pattern_new(s->args[0].text, false, b->a, &why);
-    if (!r->path)
-        conf_error(b->diags, b->conf, &s->args[0].pos, "%s", why);
+    r->path = condition_pattern(&b->cond, &s->args[0], false);
     if (s->when)
         r->when = condition_set_new(&b->cond, s->when);
     build_target(b, s, r);
@@ -592,7 +589,7 @@ struct generation *generation_new(struct conf *conf, struct conf_diags *diags, u
     arena_init(&g->arena, 0);
     g->number = number;
     g->conf = conf_ref(conf);
-    struct builder b = {.g = g, .conf = conf, .diags = diags, .a = &g->arena, .cond = {conf, diags, &g->arena, NULL}};
+    struct builder b = {.g = g, .conf = conf, .diags = diags, .a = &g->arena, .cond = {.conf = conf, .diags = diags, .arena = &g->arena}};
     build_all(&b);
     g->cleanups = b.cond.cleanups;
     if (conf_diags_errors(diags) == 0)
