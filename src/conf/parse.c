@@ -98,8 +98,8 @@ static bool take_words(struct parser *p, struct conf_stmt *s, unsigned flags)
     unsigned cap = 8;
     s->args = (struct conf_value *)arena_zalloc(&p->conf->arena, cap * sizeof *s->args);
     // In these blocks every statement has one value, so the next word begins the next one: `timeouts { header 10s  idle 60s }`.
-    unsigned most = s->row && s->row->where & (IN_TIMEOUTS | IN_LIMITS) ? 1 : UINT32_MAX;
-    while (s->args && p->tok.kind == TOKEN_WORD && s->n_args < most) {
+    unsigned compact = s->row ? s->row->where & (IN_TIMEOUTS | IN_LIMITS) : 0;
+    while (s->args && p->tok.kind == TOKEN_WORD && !(compact && s->n_args && row_find(p->tok.text, compact))) {
         if (!p->tok.quoted && ((flags & CONF_WHEN && span_eq(p->tok.text, SPAN("when"))) ||
                                (flags & CONF_TARGET && span_eq(p->tok.text, SPAN("->")))))
             break;

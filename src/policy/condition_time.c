@@ -101,8 +101,10 @@ static const char *take_word(struct condition_context *k, struct span word, stru
         return "one condition has one time zone";
     } else {
         h->zone = zone_of(k, word, &why);
+        if (!h->zone)
+            return why;
     }
-    return why;
+    return NULL;
 }
 
 static bool compile_time(struct condition_context *k, const struct conf_stmt *s, struct condition *c)

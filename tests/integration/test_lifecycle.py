@@ -58,6 +58,7 @@ def test_as_root_the_worker_has_no_privileges(weir):
     if os.geteuid() != 0:
         pytest.skip("needs root")
     w = weir(HELLO)
+    wait_until(lambda: "listening" in w.stderr, what="the worker's word that it serves")
     status = pathlib.Path(f"/proc/{w.workers()[0]}/status").read_text()
     assert not re.search(r"^[UG]id:.*\b0\b", status, re.M)
     assert re.search(r"^CapEff:\s+0+$", status, re.M) and re.search(r"^NoNewPrivs:\s+1$", status, re.M)

@@ -152,14 +152,13 @@ static void json(void **state)
     struct arena a;
     arena_init(&a, ARENA_NO_LIMIT);
     assert_span(conf_json(c, &a),
-                "{\"statement\": \"configuration\", \"arguments\": [], \"line\": 0, \"block\": [\n"
-                "{\"statement\": \"pool\", \"arguments\": [\"p\"], \"line\": 1, \"block\": [\n"
-                "{\"statement\": \"server\", \"arguments\": [\"a:1\"], \"line\": 1}\n]},\n"
-                "{\"statement\": \"site\", \"arguments\": [\"a\\\"b\"], \"line\": 2, \"block\": [\n"
+                "{\"statement\": \"configuration\", \"arguments\": [], \"block\": [\n"
+                "{\"statement\": \"pool\", \"arguments\": [\"p\"], \"block\": [\n"
+                "{\"statement\": \"server\", \"arguments\": [\"a:1\"]}\n]},\n"
+                "{\"statement\": \"site\", \"arguments\": [\"a\\\"b\"], \"block\": [\n"
                 "{\"statement\": \"deny\", \"arguments\": [], \"when\": [{\"condition\": \"path\", \"not\": "
-                "true, \"arguments\": [\"/x\"]}], \"line\": 3},\n"
-                "{\"statement\": \"route\", \"arguments\": [\"*\"], \"target\": [\"pool\", \"p\"], \"line\": "
-                "4}\n]}\n]}\n");
+                "true, \"arguments\": [\"/x\"]}]},\n"
+                "{\"statement\": \"route\", \"arguments\": [\"*\"], \"target\": [\"pool\", \"p\"]}\n]}\n]}\n");
     arena_fini(&a);
     conf_unref(c);
 }
