@@ -65,6 +65,9 @@ bool prefix_parse(struct span s, struct prefix *ret, const char **ret_why)
         *ret_why = "The address has bits beyond the length of the prefix.";
         return false;
     }
+    struct addr canonical = addr_canonical(&p.ip);
+    if (canonical.family != p.ip.family && p.bits >= 96)
+        p = (struct prefix){canonical, (uint8_t)(p.bits - 96)};
     *ret = p;
     return true;
 }

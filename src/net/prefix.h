@@ -10,8 +10,8 @@ struct prefix {
     uint8_t bits;   // 0 to 32 or 128
 };
 
-/// "10.0.0.0/8", "fc00::/7", or an address alone (all its bits). On failure *ret_why (may be NULL) is a
-/// sentence; host bits that are set are a failure.
+/// "10.0.0.0/8", "fc00::/7", or an address alone (all its bits). IPv4-mapped ones become IPv4. On failure
+/// *ret_why (may be NULL) is a sentence; host bits that are set are a failure.
 MUST_USE bool prefix_parse(struct span s, struct prefix *ret, const char **ret_why);
 /// a is looked at in its canonical form (addr_canonical).
 bool prefix_has(const struct prefix *p, const struct addr *a);

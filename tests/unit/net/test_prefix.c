@@ -78,6 +78,8 @@ static void test_has(void **state)
         {"fe80::/10", "fec0::1", false},
         {"192.0.2.7", "192.0.2.7", true},
         {"192.0.2.7", "192.0.2.6", false},
+        {"::ffff:10.0.0.0/104", "10.2.3.4", true},
+        {"::ffff:10.0.0.0/104", "::ffff:11.2.3.4", false},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct prefix p = prefix_of(rows[i].prefix);
