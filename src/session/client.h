@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A client's connection: idle it is this small struct in the loop, no fiber and no buffer; a request takes a fiber for as
-// long as it lasts. What is done with a request is the owner's (the proxy room's) business.
+// A client's connection: idle it is this small struct in the loop, no fiber and no buffer; a request takes a
+// fiber for as long as it lasts. What is done with a request is the owner's (the proxy room's) business.
 #ifndef WEIR_SESSION_CLIENT_H
 #define WEIR_SESSION_CLIENT_H
 
@@ -22,13 +22,15 @@ struct client_settings {
 };
 
 struct client_hooks {
-    /// Serves one request, on its fiber, to its end: sends the answer, or marks the stream broken. The request and all that is in
-    /// the arena live until it returns.
+    /// Serves one request, on its fiber, to its end: sends the answer, or marks the stream broken. The
+    /// request and all that is in the arena live until it returns.
     void (*serve)(struct client_conn *c, struct client_stream *s, struct request *req, struct arena *a);
-    /// No request could be read: e says why (for instance ERR_BAD_FIELD, ERR_REQUEST_TIMEOUT). The connection is closed afterwards. req holds
-    /// what was understood of it (zeroed at the least).
-    void (*refuse)(struct client_conn *c, struct client_stream *s, struct request *req, struct arena *a, enum err e);
-    /// The connection is gone; its memory is the owner's again. On the loop or on a fiber that ends without touching it.
+    /// No request could be read: e says why (for instance ERR_BAD_FIELD, ERR_REQUEST_TIMEOUT). The connection
+    /// is closed afterwards. req holds what was understood of it (zeroed at the least).
+    void (*refuse)(struct client_conn *c, struct client_stream *s, struct request *req, struct arena *a,
+                   enum err e);
+    /// The connection is gone; its memory is the owner's again. On the loop or on a fiber that ends without
+    /// touching it.
     void (*closed)(struct client_conn *c);
 };
 
@@ -47,13 +49,14 @@ struct client_conn {
     bool reset;    // to be closed by a reset
 };
 
-/// Takes an accepted descriptor over. The caller has filled hooks, settings, owner, listener and peer. On failure fd is closed and
-/// `closed` is not called. May serve a request that is there at once. From the loop only.
+/// Takes an accepted descriptor over. The caller has filled hooks, settings, owner, listener and peer. On
+/// failure fd is closed and `closed` is not called. May serve a request that is there at once. From the loop
+/// only.
 MUST_USE enum err client_start(struct client_conn *c, int fd);
 /// Closes it at once where it is idle; otherwise it ends after its present answer.
 void client_drain(struct client_conn *c);
-/// After the answer went out: whether it surely reached a client that could also have left. Waits for the acknowledgement only where the
-/// client had half-closed its side. False: it is gone.
+/// After the answer went out: whether it surely reached a client that could also have left. Waits for the
+/// acknowledgement only where the client had half-closed its side. False: it is gone.
 bool client_confirm_delivery(struct client_stream *s);
 /// For a stream of HTTP/1: its connection.
 struct client_conn *client_of(struct client_stream *s);

@@ -5,7 +5,8 @@
 #include "session/h1_content.h"
 
 enum {
-    LINGER_BYTES = 256 * 1024, // read and thrown away before a close, so that the answer is not lost to a reset
+    LINGER_BYTES =
+        256 * 1024, // read and thrown away before a close, so that the answer is not lost to a reset
     LINGER_MS = 2000,
     CONFIRM_MS = 1000, // waiting for a half-closed client to acknowledge its answer
     JOIN_BYTES = 4096, // content up to this is copied behind its head: one run is cheaper to send than two
@@ -125,7 +126,8 @@ static void choose_framing(struct client_h1 *h, const struct response *r)
     struct client_stream *s = &h->stream;
     bool to_connect = s->req->method == METHOD_CONNECT && r->status / 100 == 2;
     h->tunnel = r->status == 101 || to_connect;
-    h->head_only = h->tunnel || s->req->method == METHOD_HEAD || r->status / 100 == 1 || r->status == 204 || r->status == 304;
+    h->head_only = h->tunnel || s->req->method == METHOD_HEAD || r->status / 100 == 1 || r->status == 204 ||
+                   r->status == 304;
     if (h->head_only)
         h->out = H1_OUT_NONE;
     else if (r->framing.kind == FRAMING_LENGTH || r->framing.kind == FRAMING_NONE)
@@ -167,7 +169,8 @@ static void decide_close(struct client_h1 *h)
     struct client_stream *s = &h->stream;
     if (!s->req->keep_alive || h->out == H1_OUT_CLOSE || h->conn->draining || h->tunnel)
         s->close = true;
-    // Content that still waits for a 100 will not come, or come as a next request: either way framing is in doubt.
+    // Content that still waits for a 100 will not come, or come as a next request: either way framing is in
+    // doubt.
     if (!s->request_complete && !h->body.complete && s->req->expect_continue && !h->interim_100)
         s->close = true;
 }
@@ -179,7 +182,8 @@ static enum err h1_send_head(struct client_stream *s, struct response *r, struct
     decide_close(h);
     if (h->head_only)
         chunkq_clear(content);
-    size_t join = !h->head_only && h->out != H1_OUT_CHUNKED && content->bytes <= JOIN_BYTES ? content->bytes : 0;
+    size_t join =
+        !h->head_only && h->out != H1_OUT_CHUNKED && content->bytes <= JOIN_BYTES ? content->bytes : 0;
     size_t cap = 192 + r->reason.len + r->upgrade_token.len + h1_fields_size(&r->fields) + join;
     char *p = arena_bytes(h->arena, cap);
     if (!p)
@@ -209,7 +213,8 @@ static enum err h1_send_head(struct client_stream *s, struct response *r, struct
     return send_queue(h, content);
 }
 
-static enum err h1_send(struct client_stream *s, struct chunkq *content, bool end, const struct fields *trailers)
+static enum err h1_send(struct client_stream *s, struct chunkq *content, bool end,
+                        const struct fields *trailers)
 {
     struct client_h1 *h = h1_of(s);
     if (h->head_only && !h->tunnel) {
@@ -284,7 +289,8 @@ static const struct client_ops h1_ops = {
     .end_write = h1_end_write,
 };
 
-// Reads until a head is complete. ERR_AGAIN: nothing came at all, so the connection may go idle. ERR_EOF: it ended between requests.
+// Reads until a head is complete. ERR_AGAIN: nothing came at all, so the connection may go idle. ERR_EOF: it
+// ended between requests.
 static enum err read_head(struct client_h1 *h, struct h1_head *head)
 {
     struct client_conn *c = h->conn;
@@ -318,7 +324,8 @@ static void stream_begin(struct client_h1 *h, struct request *req)
     h->out = H1_OUT_NONE;
 }
 
-// Reads what is left of the request's content, so that the next request can be found behind it. Small rests only.
+// Reads what is left of the request's content, so that the next request can be found behind it. Small rests
+// only.
 static bool drain_request(struct client_h1 *h)
 {
     struct client_stream *s = &h->stream;
@@ -337,7 +344,8 @@ static bool drain_request(struct client_h1 *h)
     return e == ERR_EOF;
 }
 
-// Before a close with bytes unread: our end first, then a while of reading, or the kernel would send a reset that overtakes the answer.
+// Before a close with bytes unread: our end first, then a while of reading, or the kernel would send a reset
+// that overtakes the answer.
 static void linger(struct client_h1 *h)
 {
     struct client_conn *c = h->conn;

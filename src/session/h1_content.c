@@ -10,8 +10,8 @@ void h1_input_clear(struct h1_input *b)
     *b = (struct h1_input){0};
 }
 
-// Makes room behind what is buffered. What is before pos may be borrowed by others (spans into a head, shared content), so
-// bytes never move within a chunk; they are copied to a new one where the run must go on.
+// Makes room behind what is buffered. What is before pos may be borrowed by others (spans into a head, shared
+// content), so bytes never move within a chunk; they are copied to a new one where the run must go on.
 static enum err make_room(struct h1_input *b, size_t max_bytes)
 {
     size_t have = h1_input_len(b);
@@ -101,7 +101,8 @@ static enum err take_chunked(struct h1_body_in *c, struct h1_input *b, struct ch
     while (h1_input_len(b) && !c->complete) {
         size_t used;
         struct span data;
-        enum err e = h1_chunked_decode(&c->chunked, b->in->data + b->pos, h1_input_len(b), &c->trailer_lines, &used, &data);
+        enum err e = h1_chunked_decode(&c->chunked, b->in->data + b->pos, h1_input_len(b), &c->trailer_lines,
+                                       &used, &data);
         if (e && e != ERR_EOF)
             return e;
         if (e == ERR_EOF)
@@ -118,7 +119,8 @@ static enum err take_chunked(struct h1_body_in *c, struct h1_input *b, struct ch
     return ERR_OK;
 }
 
-static enum err take_plain(struct h1_body_in *c, struct h1_input *b, struct chunkq *q, size_t want, size_t *ret_got)
+static enum err take_plain(struct h1_body_in *c, struct h1_input *b, struct chunkq *q, size_t want,
+                           size_t *ret_got)
 {
     size_t n = h1_input_len(b);
     if (c->framing.kind == FRAMING_LENGTH)
@@ -136,8 +138,8 @@ static enum err take_plain(struct h1_body_in *c, struct h1_input *b, struct chun
     return ERR_OK;
 }
 
-enum err h1_body_in_read(struct h1_body_in *c, struct h1_input *b, struct transport *t, struct chunkq *q, size_t want,
-                         uint64_t deadline)
+enum err h1_body_in_read(struct h1_body_in *c, struct h1_input *b, struct transport *t, struct chunkq *q,
+                         size_t want, uint64_t deadline)
 {
     for (;;) {
         if (c->complete)
@@ -154,7 +156,8 @@ enum err h1_body_in_read(struct h1_body_in *c, struct h1_input *b, struct transp
                 return e;
         }
         size_t got = 0;
-        enum err e = c->framing.kind == FRAMING_CHUNKED ? take_chunked(c, b, q, &got) : take_plain(c, b, q, want, &got);
+        enum err e = c->framing.kind == FRAMING_CHUNKED ? take_chunked(c, b, q, &got)
+                                                        : take_plain(c, b, q, want, &got);
         if (e)
             return e;
         c->seen += got;
@@ -163,7 +166,8 @@ enum err h1_body_in_read(struct h1_body_in *c, struct h1_input *b, struct transp
     }
 }
 
-enum err h1_body_out_wrap(enum h1_body_out kind, struct chunkq *q, bool end, const struct fields *trailers, struct arena *a)
+enum err h1_body_out_wrap(enum h1_body_out kind, struct chunkq *q, bool end, const struct fields *trailers,
+                          struct arena *a)
 {
     if (kind != H1_OUT_CHUNKED)
         return ERR_OK;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A connection's bytes: the bare socket, or a layer over it (TLS). Plain connections take the direct way, without an
-// indirect call.
+// A connection's bytes: the bare socket, or a layer over it (TLS). Plain connections take the direct way,
+// without an indirect call.
 #ifndef WEIR_SESSION_TRANSPORT_H
 #define WEIR_SESSION_TRANSPORT_H
 
@@ -12,7 +12,8 @@ struct transport_ops {
     enum err (*recv)(struct transport *t, void *buf, size_t cap, uint64_t deadline, size_t *ret_n);
     enum err (*recv_now)(struct transport *t, void *buf, size_t cap, size_t *ret_n);
     enum err (*send_queue)(struct transport *t, struct chunkq *q, uint64_t stall_ms);
-    /// Says goodbye (close_notify) as far as that goes without waiting, and frees the layer; the socket stays.
+    /// Says goodbye (close_notify) as far as that goes without waiting, and frees the layer; the socket
+    /// stays.
     void (*end)(struct transport *t);
 };
 
@@ -22,9 +23,11 @@ struct transport {
     void *layer;
 };
 
-static inline MUST_USE enum err transport_recv(struct transport *t, void *buf, size_t cap, uint64_t deadline, size_t *ret_n)
+static inline MUST_USE enum err transport_recv(struct transport *t, void *buf, size_t cap, uint64_t deadline,
+                                               size_t *ret_n)
 {
-    return likely(!t->ops) ? io_recv(&t->io, buf, cap, deadline, ret_n) : t->ops->recv(t, buf, cap, deadline, ret_n);
+    return likely(!t->ops) ? io_recv(&t->io, buf, cap, deadline, ret_n)
+                           : t->ops->recv(t, buf, cap, deadline, ret_n);
 }
 static inline MUST_USE enum err transport_recv_now(struct transport *t, void *buf, size_t cap, size_t *ret_n)
 {

@@ -12,12 +12,13 @@ struct upstream_conn {
     struct transport t;
     struct list node; // its owner's list while idle
     void *owner;
-    /// The exchange has ended. reusable: it was provably clean, and the connection may carry another. Otherwise it is to be closed and
-    /// freed by the owner (upstream_close).
+    /// The exchange has ended. reusable: it was provably clean, and the connection may carry another.
+    /// Otherwise it is to be closed and freed by the owner (upstream_close).
     void (*on_finish)(struct upstream_conn *u, bool reusable);
     uint64_t idle_since_ms;
     uint32_t n_exchanges;
     enum http_method method; // of the request under way
+    uint16_t status;         // of the final head
     bool dirty;              // something went wrong: never reuse
     bool keep_alive;         // the server's word
     bool tunnel;
@@ -34,7 +35,8 @@ struct upstream_conn {
 /// Over a connected transport (u->t), for the first time. The caller sets owner and on_finish.
 void upstream_init(struct upstream_conn *u);
 /// Begins an exchange. The arena must live until finish. limits: of the response's head.
-struct upstream_stream *upstream_begin(struct upstream_conn *u, struct arena *a, const struct h1_limits *limits, uint64_t stall_ms);
+struct upstream_stream *upstream_begin(struct upstream_conn *u, struct arena *a,
+                                       const struct h1_limits *limits, uint64_t stall_ms);
 /// The same for a bare tunnel (CONNECT): bytes both ways, never reused.
 struct upstream_stream *upstream_begin_tunnel(struct upstream_conn *u, struct arena *a, uint64_t stall_ms);
 /// Asks the kernel whether a kept connection is still open and silent; for requests that cannot be repeated.

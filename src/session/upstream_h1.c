@@ -3,7 +3,9 @@
 #include "base/check.h"
 #include "session/upstream.h"
 
-enum { JOIN_BYTES = 4096 }; // content up to this is copied behind its head: one run is cheaper to send than two
+enum {
+    JOIN_BYTES = 4096
+}; // content up to this is copied behind its head: one run is cheaper to send than two
 
 struct upstream_conn *upstream_of(struct upstream_stream *s)
 {
@@ -50,7 +52,8 @@ static void put_head(struct upstream_conn *u, struct h1_out *o, const struct req
     h1_put(o, SPAN("\r\n"));
 }
 
-static enum err h1_send_head(struct upstream_stream *s, const struct request *r, struct chunkq *content, bool end)
+static enum err h1_send_head(struct upstream_stream *s, const struct request *r, struct chunkq *content,
+                             bool end)
 {
     struct upstream_conn *u = upstream_of(s);
     u->method = r->method;
@@ -59,7 +62,8 @@ static enum err h1_send_head(struct upstream_stream *s, const struct request *r,
                                                  : H1_OUT_NONE;
     u->out_left = r->framing.length - (u->out == H1_OUT_LENGTH ? content->bytes : 0);
     size_t join = u->out != H1_OUT_CHUNKED && content->bytes <= JOIN_BYTES ? content->bytes : 0;
-    size_t cap = 160 + r->method_text.len + r->target.len + r->upgrade_token.len + h1_fields_size(&r->fields) + join;
+    size_t cap =
+        160 + r->method_text.len + r->target.len + r->upgrade_token.len + h1_fields_size(&r->fields) + join;
     char *p = arena_bytes(u->arena, cap);
     if (!p)
         return fail(u, ERR_NO_MEMORY);
@@ -81,7 +85,8 @@ static enum err h1_send_head(struct upstream_stream *s, const struct request *r,
     return e;
 }
 
-static enum err h1_send(struct upstream_stream *s, struct chunkq *content, bool end, const struct fields *trailers)
+static enum err h1_send(struct upstream_stream *s, struct chunkq *content, bool end,
+                        const struct fields *trailers)
 {
     struct upstream_conn *u = upstream_of(s);
     if (u->out == H1_OUT_LENGTH) {
@@ -104,7 +109,8 @@ static enum err head_failed(struct upstream_conn *u, enum err e)
     switch (e) {
     case ERR_EOF:
     case ERR_RESET:
-        return nothing ? (u->stream.reused ? ERR_UPSTREAM_STALE : ERR_UPSTREAM_CLOSED) : ERR_RESPONSE_INCOMPLETE;
+        return nothing ? (u->stream.reused ? ERR_UPSTREAM_STALE : ERR_UPSTREAM_CLOSED)
+                       : ERR_RESPONSE_INCOMPLETE;
     case ERR_TIMEOUT:
         return ERR_UPSTREAM_TIMEOUT;
     case ERR_FIELDS_TOO_LARGE:
@@ -122,7 +128,8 @@ static enum err head_failed(struct upstream_conn *u, enum err e)
     }
 }
 
-static enum err h1_read_head(struct upstream_stream *s, struct arena *a, uint64_t deadline, struct response *ret)
+static enum err h1_read_head(struct upstream_stream *s, struct arena *a, uint64_t deadline,
+                             struct response *ret)
 {
     struct upstream_conn *u = upstream_of(s);
     struct h1_head head;
@@ -154,6 +161,7 @@ static enum err h1_read_head(struct upstream_stream *s, struct arena *a, uint64_
         return ERR_OK;
     u->tunnel = ret->status == 101 || (u->method == METHOD_CONNECT && ret->status / 100 == 2);
     u->head_read = true;
+    u->status = ret->status;
     u->keep_alive = ret->keep_alive && !u->tunnel && (ret->no_content || ret->framing.kind != FRAMING_CLOSE);
     struct framing framing = ret->no_content ? (struct framing){FRAMING_NONE, 0} : ret->framing;
     h1_body_in_init(&u->body, &framing, &u->limits);
@@ -271,11 +279,19 @@ static void h1_end_write(struct upstream_stream *s)
     io_shutdown_write(&upstream_of(s)->t.io);
 }
 
+// A server that refuses or redirects a request with content may have done so without reading the content, and
+// take it for the next request: whose answer that would be must not be found out on a kept connection.
+static bool content_surely_read(const struct upstream_conn *u)
+{
+    return u->out == H1_OUT_NONE || u->status < 300;
+}
+
 static void h1_finish(struct upstream_stream *s)
 {
     struct upstream_conn *u = upstream_of(s);
-    bool clean = !u->dirty && u->head_read && u->keep_alive && s->response_complete && s->request_complete &&
-                 h1_input_len(&u->input) == 0 && !(u->t.io.state & (IO_PEER_ENDED | IO_BROKEN));
+    bool clean = content_surely_read(u) && !u->dirty && u->head_read && u->keep_alive &&
+                 s->response_complete && s->request_complete && h1_input_len(&u->input) == 0 &&
+                 !(u->t.io.state & (IO_PEER_ENDED | IO_BROKEN));
     h1_input_clear(&u->input);
     chunk_unref(u->head_chunk);
     u->head_chunk = NULL;
@@ -309,8 +325,8 @@ void upstream_init(struct upstream_conn *u)
     u->head_read = false;
 }
 
-struct upstream_stream *upstream_begin(struct upstream_conn *u, struct arena *a, const struct h1_limits *limits,
-                                       uint64_t stall_ms)
+struct upstream_stream *upstream_begin(struct upstream_conn *u, struct arena *a,
+                                       const struct h1_limits *limits, uint64_t stall_ms)
 {
     u->stream = (struct upstream_stream){.ops = &h1_ops, .stall_ms = stall_ms, .reused = u->n_exchanges > 0};
     u->n_exchanges++;
