@@ -136,7 +136,7 @@ static bool compile(struct pattern *p, struct arena *a, const char **ret_why)
     pcre2_get_error_message(code, text, sizeof text);
     // Counted with the `~`, as it stands in the file.
     struct span why =
-        arena_printf(a, "the regular expression is wrong at character %zu: %s", (size_t)at + 1, (char *)text);
+        arena_printf(a, "the regular expression is wrong at character %zu: %s", (size_t)at + 2, (char *)text);
     if (why.ptr)
         *ret_why = why.ptr;
     return false;
