@@ -83,28 +83,28 @@ static const struct zone *zone_of(struct condition_context *k, struct span name,
 // One word of the statement; NULL, or what is wrong with it.
 static const char *take_word(struct condition_context *k, struct span word, struct hours *h)
 {
-    const char *why = NULL;
+    const char *why;
     uint32_t first, last;
     uint8_t days = 0;
     if (parse_days(word, &days)) {
         h->days |= days;
-    } else if (parse_range(word, &first, &last)) {
+        return NULL;
+    }
+    if (parse_range(word, &first, &last)) {
         if (first == DAY_S || first == last)
             return "these hours are empty; the whole day is 00:00-24:00";
         if (h->n_ranges == RANGES_MAX)
             return "there are too many hours in one condition";
         h->ranges[h->n_ranges].first = first;
         h->ranges[h->n_ranges++].last = last;
-    } else if (!zone_is_name(word)) {
-        return "this is neither days (mon-fri), nor hours (09:00-17:30), nor a time zone (Europe/Paris)";
-    } else if (h->zone) {
-        return "one condition has one time zone";
-    } else {
-        h->zone = zone_of(k, word, &why);
-        if (!h->zone)
-            return why;
+        return NULL;
     }
-    return NULL;
+    if (!zone_is_name(word))
+        return "this is neither days (mon-fri), nor hours (09:00-17:30), nor a time zone (Europe/Paris)";
+    if (h->zone)
+        return "one condition has one time zone";
+    h->zone = zone_of(k, word, &why);
+    return h->zone ? NULL : why;
 }
 
 static bool compile_time(struct condition_context *k, const struct conf_stmt *s, struct condition *c)

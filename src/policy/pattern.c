@@ -10,9 +10,9 @@
 
 // What one match may cost: some milliseconds, and this much memory a thread.
 enum {
-    MATCH_LIMIT = 50000,
-    DEPTH_LIMIT = 20000,
-    HEAP_LIMIT_KIB = 4096,
+    MATCH_LIMIT = 100000,
+    DEPTH_LIMIT = 100000,
+    HEAP_LIMIT_KIB = 8192,
     JIT_STACK_FIRST_BYTES = 32 * 1024,
     JIT_STACK_MAX_BYTES = 512 * 1024,
     GROUPS_MAX = 2, // the whole match and the first group are all that anybody reads
@@ -136,7 +136,7 @@ static bool compile(struct pattern *p, struct arena *a, const char **ret_why)
     pcre2_get_error_message(code, text, sizeof text);
     // Counted with the `~`, as it stands in the file.
     struct span why =
-        arena_printf(a, "the regular expression is wrong at character %zu: %s", (size_t)at + 1, (char *)text);
+        arena_printf(a, "the regular expression is wrong at character %zu: %s", (size_t)at + 2, (char *)text);
     if (why.ptr)
         *ret_why = why.ptr;
     return false;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy/trust.h"
 
-enum { HOPS_MAX = 64 };
+enum { HOPS_MAX = 64, LINES_MAX = 32 };
 
 // An address as proxies write it: bare, with a port, in brackets or quotes.
 static bool parse_node(struct span s, struct addr *ret)
@@ -35,30 +35,47 @@ static struct span node_of(struct span item, bool forwarded)
     return SPAN_NONE;
 }
 
-// The last HOPS_MAX items: those nearest to us are what counts. Item i is items[i % HOPS_MAX].
-static size_t read_items(const struct fields *f, enum field_id id, struct span items[HOPS_MAX])
+// Cuts the last item off *rest. From the right, since what is on the left came from strangers: no quote of
+// theirs can swallow what a trusted proxy wrote behind it. X-Forwarded-For has no quoted strings at all.
+static bool last_item(struct span *rest, bool forwarded, struct span *ret)
+{
+    while (rest->len) {
+        size_t i = rest->len;
+        bool quoted = false;
+        for (; i && (quoted || rest->ptr[i - 1] != ','); i--)
+            quoted ^= forwarded && rest->ptr[i - 1] == '"';
+        *ret = span_trim(span_skip(*rest, i));
+        *rest = span_first(*rest, i ? i - 1 : 0);
+        if (ret->len)
+            return true;
+    }
+    return false;
+}
+
+// The last LINES_MAX lines; line i is lines[i % LINES_MAX].
+static size_t read_lines(const struct fields *f, enum field_id id, struct span lines[LINES_MAX])
 {
     size_t n = 0;
-    for (const struct field *x = fields_get(f, id); x; x = fields_next(f, x)) {
-        struct span rest = x->value, item;
-        while (list_next(&rest, &item))
-            items[n++ % HOPS_MAX] = item;
-    }
+    for (const struct field *x = fields_get(f, id); x; x = fields_next(f, x))
+        lines[n++ % LINES_MAX] = x->value;
     return n;
 }
 
 struct addr trust_client(const struct trust *t, const struct addr *peer, const struct fields *f)
 {
-    struct addr client = *peer;
-    struct span items[HOPS_MAX];
-    enum field_id id = fields_get(f, FIELD_X_FORWARDED_FOR) ? FIELD_X_FORWARDED_FOR : FIELD_FORWARDED;
-    size_t n = read_items(f, id, items);
-    size_t oldest = n > HOPS_MAX ? n - HOPS_MAX : 0;
-    while (n > oldest && trust_peer(t, &client)) {
-        struct addr a;
-        if (!parse_node(node_of(items[--n % HOPS_MAX], id == FIELD_FORWARDED), &a))
-            break;
-        client = addr_canonical(&a);
+    struct addr client = *peer, a;
+    struct span lines[LINES_MAX], item;
+    bool forwarded = !fields_get(f, FIELD_X_FORWARDED_FOR);
+    size_t n = read_lines(f, forwarded ? FIELD_FORWARDED : FIELD_X_FORWARDED_FOR, lines);
+    size_t oldest = n > LINES_MAX ? n - LINES_MAX : 0;
+    unsigned hops = 0;
+    while (n > oldest) {
+        struct span rest = lines[--n % LINES_MAX];
+        while (hops++ < HOPS_MAX && trust_peer(t, &client) && last_item(&rest, forwarded, &item)) {
+            if (!parse_node(node_of(item, forwarded), &a))
+                return client;
+            client = addr_canonical(&a);
+        }
     }
     return client;
 }
