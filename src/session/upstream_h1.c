@@ -160,6 +160,9 @@ static enum err h1_read_head(struct upstream_stream *s, struct arena *a, uint64_
     if (ret->status / 100 == 1 && ret->status != 101)
         return ERR_OK;
     u->tunnel = ret->status == 101 || (u->method == METHOD_CONNECT && ret->status / 100 == 2);
+    // A 408 on a kept connection was said before our request came: the server was closing it (RFC 9110 15.5.9).
+    if (ret->status == 408 && s->reused)
+        return fail(u, ERR_UPSTREAM_STALE);
     u->head_read = true;
     u->status = ret->status;
     u->keep_alive = ret->keep_alive && !u->tunnel && (ret->no_content || ret->framing.kind != FRAMING_CLOSE);
