@@ -8,7 +8,7 @@ enum { CLASS_SMALL, CLASS_MEDIUM, CLASS_LARGE, CLASS_ODD, N_CLASSES = CLASS_ODD 
 
 static const struct {
     uint32_t bytes, keep; // keep: how many a thread holds for reuse
-} classes[N_CLASSES] = {{CHUNK_SMALL_BYTES, 128}, {CHUNK_MEDIUM_BYTES, 16}, {CHUNK_LARGE_BYTES, 8}};
+} classes[N_CLASSES] = {{CHUNK_SMALL_BYTES, 128}, {CHUNK_MEDIUM_BYTES, 64}, {CHUNK_LARGE_BYTES, 8}};
 
 static _Thread_local struct {
     struct chunk *first;

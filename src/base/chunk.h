@@ -13,7 +13,7 @@
 
 enum {
     CHUNK_SMALL_BYTES = 16 * 1024 - 64,  // heads and small content
-    CHUNK_MEDIUM_BYTES = 64 * 1024 - 64, // content that goes on
+    CHUNK_MEDIUM_BYTES = 72 * 1024 - 64, // content that goes on; a head and 64 KiB fit
     CHUNK_LARGE_BYTES = 256 * 1024 - 64, // large transfers
 };
 

@@ -7,7 +7,8 @@
 void h1_input_clear(struct h1_input *b)
 {
     chunk_unref(b->in);
-    *b = (struct h1_input){0};
+    b->in = NULL;
+    b->pos = 0;
 }
 
 // Makes room behind what is buffered. What is before pos may be borrowed by others (spans into a head, shared
@@ -19,7 +20,7 @@ static enum err make_room(struct h1_input *b, size_t max_bytes)
         return ERR_FIELDS_TOO_LARGE;
     if (b->in && b->in->used < b->in->cap && (have || b->in->cap - b->in->used >= 2048))
         return ERR_OK;
-    struct chunk *c = chunk_new(have ? MIN(have * 2, max_bytes) : CHUNK_SMALL_BYTES);
+    struct chunk *c = chunk_new(have ? MIN(have * 2, max_bytes) : b->expect > CHUNK_SMALL_BYTES ? CHUNK_MEDIUM_BYTES : CHUNK_SMALL_BYTES);
     if (!c)
         return ERR_NO_MEMORY;
     if (have)

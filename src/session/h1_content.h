@@ -10,6 +10,7 @@
 struct h1_input {
     struct chunk *in; // NULL: nothing buffered
     uint32_t pos;
+    uint32_t expect; // bytes that will perhaps come with the next head, by what came last time
 };
 
 static inline size_t h1_input_len(const struct h1_input *b)

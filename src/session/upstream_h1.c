@@ -298,6 +298,7 @@ static void h1_finish(struct upstream_stream *s)
     h1_input_clear(&u->input);
     chunk_unref(u->head_chunk);
     u->head_chunk = NULL;
+    u->input.expect = u->head_read ? (uint32_t)MIN(u->body.seen, (uint64_t)UINT32_MAX) : 0;
     if (u->head_read)
         h1_body_in_fini(&u->body);
     u->head_read = false;
