@@ -50,7 +50,8 @@ enum err exchange_answer_error(struct exchange *x, enum err e)
     if (!framing_is_sound(x, e))
         x->client->close = true;
     struct span date;
-    enum err e2 = page_render(e, x->req, x->id, x->message, x->arena, &x->resp, &x->content);
+    struct page p = {.reason = e, .id = x->id, .message = x->message, .allow = x->allow};
+    enum err e2 = page_render(&p, x->req, x->arena, &x->resp, &x->content);
     if (!e2 && !arena_dup(x->arena, service_date(x->service), &date))
         e2 = ERR_NO_MEMORY;
     if (!e2)

@@ -76,6 +76,7 @@ struct exchange {
     enum err reason;
     struct span rule; // FILE:LINE of what decided
     struct span message;
+    struct span allow; // methods, where one was refused and it is known which others would not be
 };
 
 /// Serves one request to its end (struct client_hooks).

@@ -1,15 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-// Answers of our own: a small page, or a problem document (RFC 9457) for those who prefer JSON. Nothing about the inside.
+// Answers of our own: a small page, or a problem document (RFC 9457) for those who prefer JSON. Nothing about
+// the inside: no path, no file, no address.
 #ifndef WEIR_PROXY_PAGE_H
 #define WEIR_PROXY_PAGE_H
 
 #include "base/chunk.h"
 #include "http/message.h"
 
-/// Fills *ret (its fields must be initialised) and appends the content to *ret_content. message: words of the rule's writer, or empty.
-MUST_USE enum err page_render(enum err reason, const struct request *req, struct span id, struct span message, struct arena *a,
+struct page {
+    enum err reason;
+    struct span id;      // of the request; may be empty
+    struct span message; // words of the rule's writer in place of the reason's own; may be empty
+    struct span allow;   // methods, for a 405 (RFC 9110 15.5.6); empty: the usual ones
+};
+/// Fills *ret (its fields must be initialised) and appends the content to *ret_content, borrowed from the
+/// arena. An answer to HEAD is the caller's matter. ERR_NO_MEMORY.
+MUST_USE enum err page_render(const struct page *p, const struct request *req, struct arena *a,
                               struct response *ret, struct chunkq *ret_content);
-/// Plain text with a status.
-MUST_USE enum err page_text(unsigned status, struct span text, struct response *ret, struct chunkq *ret_content);
+/// Plain text with a status; the text is borrowed.
+MUST_USE enum err page_text(unsigned status, struct span text, struct response *ret,
+                            struct chunkq *ret_content);
+/// Whether the client would rather have JSON than HTML, by Accept (RFC 9110 12.5.1).
+bool page_wants_json(const struct fields *f);
 
 #endif

@@ -75,6 +75,7 @@ static enum err answer_files(struct exchange *x)
     struct span rest = x->rest;
     while (rest.len && rest.ptr[0] == '/')
         rest = span_skip(rest, 1);
+    x->allow = SPAN("GET, HEAD");
     enum err e = files_answer(x->route->files, rest, x->req, x->arena, &x->resp, &f);
     if (e)
         return e;

@@ -23,6 +23,7 @@ static enum err answer_options(struct exchange *x)
 
 static enum err route_admin(struct exchange *x)
 {
+    x->allow = SPAN("GET, HEAD");
     if (!method_is_safe(x->req->method))
         return ERR_METHOD_REFUSED;
     x->answer = ANSWER_LOCAL;
