@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -15,9 +16,20 @@
 #include "http/media.h"
 #include "io/loop.h"
 
+enum { OPEN_FLAGS = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, RACES_MAX = 8 };
+
 struct files_root {
     int fd;
+    bool beneath; // the kernel has openat2
 };
+
+// The kernel itself keeps the walk beneath the folder: dot segments, links and what changes meanwhile
+// included.
+static int open_beneath(int root, const char *path, uint64_t flags, uint64_t extra)
+{
+    struct open_how how = {.flags = flags, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | extra};
+    return (int)syscall(SYS_openat2, root, path, &how, sizeof how);
+}
 
 struct files_root *files_root_open(const char *path, struct arena *a, const char **ret_why)
 {
@@ -26,10 +38,16 @@ struct files_root *files_root_open(const char *path, struct arena *a, const char
     if (!r)
         return NULL;
     r->fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (r->fd >= 0)
-        return r;
-    *ret_why = strerror(errno);
-    return NULL;
+    if (r->fd < 0) {
+        *ret_why = strerror(errno);
+        return NULL;
+    }
+    // Old kernels do not have it, and some containers refuse what they do not know.
+    int fd = open_beneath(r->fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+    r->beneath = fd >= 0;
+    if (fd >= 0)
+        close(fd);
+    return r;
 }
 
 void files_root_close(struct files_root *r)
@@ -37,60 +55,96 @@ void files_root_close(struct files_root *r)
     close(r->fd);
 }
 
-// The kernel itself keeps the walk beneath the folder: dot segments, links and what changes meanwhile included.
-static int open_beneath(int root, const char *path, uint64_t extra)
+// Without openat2: one name after the other, and no link is followed. The path has no dot segments.
+static int open_stepwise(int root, char *path)
 {
-    struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | extra};
-    return (int)syscall(SYS_openat2, root, path, &how, sizeof how);
+    int dir = root;
+    for (char *slash; (slash = strchr(path, '/')); path = slash + 1) {
+        *slash = '\0';
+        int next = openat(dir, path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        int error = errno;
+        *slash = '/';
+        if (dir != root)
+            close(dir);
+        dir = next;
+        errno = error;
+        if (dir < 0)
+            return -1;
+    }
+    int fd = openat(dir, path, OPEN_FLAGS | O_NOFOLLOW), error = errno;
+    if (dir != root)
+        close(dir);
+    errno = error;
+    return fd;
 }
 
 struct opening {
-    int root, fd, error;
-    const char *path;
+    const struct files_root *root;
+    char *path;
+    int fd, error;
     struct stat st;
 };
 
-static void open_now(void *arg)
+static void note(struct opening *o, int fd)
+{
+    o->fd = fd;
+    o->error = fd < 0 || fstat(fd, &o->st) ? errno : 0;
+}
+
+// On a helper thread.
+static void open_slowly(void *arg)
 {
     struct opening *o = (struct opening *)arg;
-    o->fd = open_beneath(o->root, o->path, 0);
-    o->error = o->fd < 0 ? errno : 0;
-    if (o->fd >= 0 && fstat(o->fd, &o->st)) {
-        o->error = errno;
-        close(o->fd);
-        o->fd = -1;
+    unsigned races = 0;
+    do { // EAGAIN: something was renamed while the kernel looked
+        note(o, o->root->beneath ? open_beneath(o->root->fd, o->path, OPEN_FLAGS, 0)
+                                 : open_stepwise(o->root->fd, o->path));
+    } while (o->error == EAGAIN && ++races < RACES_MAX);
+}
+
+static enum err reason_of(int error)
+{
+    switch (error) {
+    case EMFILE:
+    case ENFILE:
+        return ERR_NO_FILES;
+    case ENOMEM:
+        return ERR_NO_MEMORY;
+    default: // not there, not readable, outside: nobody needs to know which
+        return ERR_NOT_FOUND;
     }
 }
 
 // What the kernel has at hand is opened here and now; what needs a disk is opened on a helper thread.
 static enum err open_file(struct opening *o)
 {
-    o->fd = open_beneath(o->root, o->path, RESOLVE_CACHED);
-    if (o->fd >= 0) {
-        o->error = fstat(o->fd, &o->st) ? errno : 0;
-    } else if (errno == EAGAIN || errno == EINVAL) {
-        enum err e = loop_offload(open_now, o);
+    o->error = EAGAIN;
+    if (o->root->beneath)
+        note(o, open_beneath(o->root->fd, o->path, OPEN_FLAGS, RESOLVE_CACHED));
+    // EINVAL: a kernel before 5.12, which does not know RESOLVE_CACHED.
+    if (o->error == EAGAIN || o->error == EINVAL) {
+        enum err e = loop_offload(open_slowly, o);
         if (e)
             return e;
-    } else {
-        o->error = errno;
     }
     if (!o->error)
         return ERR_OK;
     if (o->fd >= 0)
         close(o->fd);
     o->fd = -1;
-    return o->error == EMFILE || o->error == ENFILE ? ERR_NO_FILES : o->error == ENOMEM ? ERR_NO_MEMORY : ERR_NOT_FOUND;
+    return reason_of(o->error);
 }
 
-// No hidden file, no empty segment in the middle, nothing that is another spelling of something else.
+// No hidden file, no empty segment in the middle, nothing that is another spelling of something else. What
+// /.well-known/ holds (RFC 8615) is meant to be seen.
 static bool is_plain_path(struct span p)
 {
     if (span_find(p, '\0') < p.len || span_find(p, '\\') < p.len)
         return false;
-    while (p.ptr) {
+    for (bool first = true; p.ptr; first = false) {
         struct span seg = span_cut(&p, '/');
-        if ((seg.len && seg.ptr[0] == '.') || (seg.len == 0 && p.ptr))
+        if (seg.len == 0 ? p.ptr != NULL
+                         : seg.ptr[0] == '.' && !(first && p.ptr && span_eq(seg, SPAN(".well-known"))))
             return false;
     }
     return true;
@@ -98,18 +152,20 @@ static bool is_plain_path(struct span p)
 
 static enum err redirect_to_slash(const struct request *req, struct arena *a, struct response *r)
 {
-    struct span to = arena_printf(a, "%.*s/%s%.*s", SPAN_ARG(req->path), req->query.ptr ? "?" : "", SPAN_ARG(req->query));
+    struct span path = req->path;
+    while (span_starts(path, SPAN("//"))) // two slashes at the start would name another host
+        path = span_skip(path, 1);
+    struct span to =
+        arena_printf(a, "%.*s/%s%.*s", SPAN_ARG(path), req->query.ptr ? "?" : "", SPAN_ARG(req->query));
     r->status = 308;
     r->framing = (struct framing){FRAMING_LENGTH, 0};
-    // Two slashes at the start would name another host.
-    while (span_starts(to, SPAN("//")))
-        to = span_skip(to, 1);
     return to.ptr ? fields_add(&r->fields, FIELD_LOCATION, to) : ERR_NO_MEMORY;
 }
 
 static struct span etag_of(const struct stat *st, struct arena *a)
 {
-    uint64_t v[4] = {(uint64_t)st->st_mtim.tv_sec, (uint64_t)st->st_mtim.tv_nsec, (uint64_t)st->st_size, (uint64_t)st->st_ino};
+    uint64_t v[4] = {(uint64_t)st->st_mtim.tv_sec, (uint64_t)st->st_mtim.tv_nsec, (uint64_t)st->st_size,
+                     (uint64_t)st->st_ino};
     char *p = arena_bytes(a, 20);
     if (!p)
         return SPAN_NONE;
@@ -119,85 +175,90 @@ static struct span etag_of(const struct stat *st, struct arena *a)
     return span_of(p, n);
 }
 
-static enum err put_fields(struct response *r, const struct stat *st, struct span name, struct span etag, struct arena *a)
+static enum err put_fields(struct response *r, const struct validators *v, struct span name, struct arena *a)
 {
     char *date = arena_bytes(a, HTTP_DATE_BYTES);
-    if (!date || !etag.ptr)
+    if (!date || !v->etag.ptr)
         return ERR_NO_MEMORY;
-    http_date_format(st->st_mtim.tv_sec, date);
-    enum err e = fields_add(&r->fields, FIELD_ETAG, etag);
+    http_date_format(v->last_modified, date);
+    enum err e = fields_add(&r->fields, FIELD_ETAG, v->etag);
     if (!e)
         e = fields_add(&r->fields, FIELD_LAST_MODIFIED, span_of(date, HTTP_DATE_BYTES));
-    if (!e && r->status != 304)
-        e = fields_add(&r->fields, FIELD_CONTENT_TYPE, media_type_of(name));
     if (!e)
         e = fields_add(&r->fields, FIELD_ACCEPT_RANGES, SPAN("bytes"));
+    if (!e && (r->status == 200 || r->status == 206))
+        e = fields_add(&r->fields, FIELD_CONTENT_TYPE, media_type_of(name));
     if (!e)
         e = fields_add_named(&r->fields, SPAN("X-Content-Type-Options"), SPAN("nosniff"));
     return e;
 }
 
-static enum err answer_open(int fd, const struct stat *st, struct span name, const struct request *req, struct arena *a, struct response *r,
-                            struct files_result *ret)
+static enum err put_range(struct response *r, enum range_kind k, uint64_t first, uint64_t length,
+                          uint64_t size, struct arena *a)
+{
+    struct span range = k == RANGE_ONE ? arena_printf(a, "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, first,
+                                                      first + length - 1, size)
+                                       : arena_printf(a, "bytes */%" PRIu64, size);
+    r->status = k == RANGE_ONE ? 206 : 416;
+    return range.ptr ? fields_add(&r->fields, FIELD_CONTENT_RANGE, range) : ERR_NO_MEMORY;
+}
+
+static enum err answer_open(int fd, const struct stat *st, struct span name, const struct request *req,
+                            struct arena *a, struct response *r, struct files_result *ret)
 {
     int64_t now = (int64_t)(loop_wall_ms() / 1000);
     uint64_t size = (uint64_t)st->st_size, first = 0, length = size;
-    struct validators v = {etag_of(st, a), st->st_mtim.tv_sec};
-    r->status = 200;
-    switch (conditional_check(req, &v, now)) {
-    case CONDITIONAL_NOT_MODIFIED:
-        r->status = 304;
-        break;
-    case CONDITIONAL_FAILED:
-        r->status = 412;
-        break;
-    case CONDITIONAL_PASS: {
+    // A date in the future would be wrong by RFC 9110 8.8.2.1, and one before 1970 cannot be written.
+    struct validators v = {etag_of(st, a), MAX(MIN((int64_t)st->st_mtim.tv_sec, now), 1)};
+    enum conditional c = conditional_check(req, &v, now);
+    r->status = c == CONDITIONAL_NOT_MODIFIED ? 304 : c == CONDITIONAL_FAILED ? 412 : 200;
+    if (c == CONDITIONAL_PASS) {
         enum range_kind k = range_check(req, &v, size, now, &first, &length);
-        if (k == RANGE_NONE)
-            break;
-        r->status = k == RANGE_ONE ? 206 : 416;
-        struct span range = k == RANGE_ONE ? arena_printf(a, "bytes %llu-%llu/%llu", (unsigned long long)first, (unsigned long long)(first + length - 1), (unsigned long long)size)
-                                           : arena_printf(a, "bytes */%llu", (unsigned long long)size);
-        enum err e = range.ptr ? fields_add(&r->fields, FIELD_CONTENT_RANGE, range) : ERR_NO_MEMORY;
+        enum err e = k == RANGE_NONE ? ERR_OK : put_range(r, k, first, length, size, a);
         if (e)
             return e;
     }
-    }
     bool content = r->status == 200 || r->status == 206;
-    r->framing = (struct framing){FRAMING_LENGTH, content ? length : 0};
-    enum err e = put_fields(r, st, name, v.etag, a);
+    r->framing = r->status == 304 ? (struct framing){FRAMING_NONE, 0}
+                                  : (struct framing){FRAMING_LENGTH, content ? length : 0};
+    enum err e = put_fields(r, &v, name, a);
     if (e)
         return e;
     *ret = (struct files_result){content ? fd : -1, first, content ? length : 0};
     return ERR_OK;
 }
 
-enum err files_answer(const struct files_root *root, struct span path, const struct request *req, struct arena *a, struct response *r,
-                      struct files_result *ret)
+enum err files_answer(const struct files_root *root, struct span path, const struct request *req,
+                      struct arena *a, struct response *r, struct files_result *ret)
 {
     struct span decoded;
     if (req->method != METHOD_GET && req->method != METHOD_HEAD)
         return ERR_METHOD_REFUSED;
-    if (span_find_span(path, SPAN("%2F")) < path.len || percent_decode(path, a, &decoded) || !is_plain_path(decoded))
+    if (span_find_span(path, SPAN("%2F")) < path.len)
         return ERR_NOT_FOUND;
+    enum err e = percent_decode(path, a, &decoded);
+    if (e || !is_plain_path(decoded))
+        return e == ERR_NO_MEMORY ? e : ERR_NOT_FOUND;
     bool folder = decoded.len == 0 || decoded.ptr[decoded.len - 1] == '/';
     if (folder)
         decoded = arena_join(a, decoded, SPAN("index.html"));
-    struct opening o = {.root = root->fd, .fd = -1, .path = arena_cstr(a, decoded)};
+    struct opening o = {.root = root, .fd = -1, .path = decoded.ptr ? arena_cstr(a, decoded) : NULL};
     if (!o.path)
         return ERR_NO_MEMORY;
-    enum err e = open_file(&o);
+    e = open_file(&o);
     if (e)
         return e;
+    struct files_result result = {-1, 0, 0};
     r->version = HTTP_1_1;
-    *ret = (struct files_result){-1, 0, 0};
     if (S_ISDIR(o.st.st_mode) && !folder)
         e = redirect_to_slash(req, a, r);
     else if (!S_ISREG(o.st.st_mode))
         e = ERR_NOT_FOUND;
     else
-        e = answer_open(o.fd, &o.st, decoded, req, a, r, ret);
-    if (ret->fd < 0 || e)
+        e = answer_open(o.fd, &o.st, decoded, req, a, r, &result);
+    if (result.fd < 0 || e)
         close(o.fd);
+    if (!e)
+        *ret = result;
     return e;
 }

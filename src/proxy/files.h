@@ -6,7 +6,9 @@
 #include "http/message.h"
 
 struct files_root;
-/// Opens the folder, before privileges go. NULL with *ret_why. The struct lives in the arena until files_root_close.
+/// Opens the folder, before privileges go. NULL with *ret_why, a sentence. The struct lives in the arena
+/// until files_root_close. Where the kernel has no openat2 links are not followed at all; otherwise those
+/// that stay beneath.
 struct files_root *files_root_open(const char *path, struct arena *a, const char **ret_why);
 void files_root_close(struct files_root *r);
 
@@ -14,9 +16,12 @@ struct files_result {
     int fd; // the caller closes it; -1: no content
     uint64_t offset, length;
 };
-/// path: what follows the route's prefix, normalised, still percent-encoded, without a leading slash. Sets the answer's status, fields
-/// and framing. On a fiber (opening may wait). ERR_NOT_FOUND, ERR_METHOD_REFUSED, ERR_NO_FILES, ERR_NO_MEMORY.
-MUST_USE enum err files_answer(const struct files_root *r, struct span path, const struct request *req, struct arena *a,
-                               struct response *ret_resp, struct files_result *ret);
+/// path: what follows the route's prefix, normalised, still percent-encoded, without a leading slash. Only
+/// regular files that are not hidden are there; a folder is its index.html. Sets the answer's status, fields
+/// (which must be initialised) and framing: 200, 206, 304, 308 (a folder without its slash), 412, 416. The
+/// answer to HEAD has the descriptor too. On a fiber (opening may wait); several fibers and threads at once
+/// are fine. ERR_NOT_FOUND, ERR_METHOD_REFUSED, ERR_NO_FILES, ERR_NO_MEMORY.
+MUST_USE enum err files_answer(const struct files_root *r, struct span path, const struct request *req,
+                               struct arena *a, struct response *ret_resp, struct files_result *ret);
 
 #endif
