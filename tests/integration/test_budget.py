@@ -61,7 +61,7 @@ def test_a_kept_alive_exchange_is_two_receives_and_two_sends(weir, origin, trace
             for _ in range(EXCHANGES):
                 assert c.ask(ask).body == body
         exchanges()
-        calls = trace(w.workers()[0], exchanges)
+        calls = trace(wait_until(w.workers)[0], exchanges)
     received, sent = sum(calls[n] for n in RECEIVE), sum(calls[n] for n in SEND)
     others = {n: k for n, k in calls.items() if n not in RECEIVE | SEND | WAIT}
     # A few more are the housekeeping of other threads while it ran, which does not grow with the exchanges.
@@ -88,7 +88,7 @@ def test_large_transfers_need_little_memory(weir, origin):
             x.send(block)
     o = origin(handler, read_content=False)
     w = weir(CONF, app=o.port, env={"ASAN_OPTIONS": "quarantine_size_mb=1:exitcode=99"})
-    worker, peak, done, failures = w.workers()[0], [0], threading.Event(), []
+    worker, peak, done, failures = wait_until(w.workers)[0], [0], threading.Event(), []
 
     def exchange():
         try:
@@ -126,7 +126,7 @@ def test_an_idle_connection_costs_little(weir, origin):
     """A thousand kept connections: their memory is a few hundred octets each (10,000 of them: see the benchmark)."""
     o = origin()
     w = weir("limits { per-client 2000 }\n" + CONF, app=o.port)
-    worker = w.workers()[0]
+    worker = wait_until(w.workers)[0]
 
     def open_connections(n):
         made = []

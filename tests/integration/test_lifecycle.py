@@ -51,7 +51,7 @@ def test_several_listeners_of_a_site(weir):
 
 def test_the_worker_is_a_child(weir):
     w = weir(HELLO)
-    assert len(w.workers()) == 1
+    assert len(wait_until(w.workers)) == 1
 
 
 def test_as_root_the_worker_has_no_privileges(weir):
@@ -59,7 +59,7 @@ def test_as_root_the_worker_has_no_privileges(weir):
         pytest.skip("needs root")
     w = weir(HELLO)
     wait_until(lambda: "listening" in w.stderr, what="the worker's word that it serves")
-    status = pathlib.Path(f"/proc/{w.workers()[0]}/status").read_text()
+    status = pathlib.Path(f"/proc/{wait_until(w.workers)[0]}/status").read_text()
     assert not re.search(r"^[UG]id:.*\b0\b", status, re.M)
     assert re.search(r"^CapEff:\s+0+$", status, re.M) and re.search(r"^NoNewPrivs:\s+1$", status, re.M)
 
@@ -149,7 +149,7 @@ def test_quick_modes_print_a_configuration(folder, arguments):
 def test_it_ends_with_its_children(weir, number):
     w = weir(HELLO)
     assert body(w.http) == b"hello"
-    workers = w.workers()
+    workers = wait_until(w.workers)
     w.stop(number)
     assert not accepts(w.http)
     for pid in workers:
@@ -213,7 +213,7 @@ def test_sigint_does_not_wait(weir, origin):
 
 def test_a_killed_worker_is_replaced(weir):
     w = weir(HELLO)
-    old = w.workers()
+    old = wait_until(w.workers)
     os.kill(old[0], signal.SIGKILL)
     # Listeners stay open: nobody is refused, the connection waits until the new worker takes it.
     for _ in range(20):
@@ -225,7 +225,7 @@ def test_a_killed_worker_is_replaced(weir):
     assert body(w.http) == b"hello"
     wait_until(lambda: w.workers() and w.workers() != old, what="a new worker")
     # And again: the supervisor did not use itself up.
-    os.kill(w.workers()[0], signal.SIGKILL)
+    os.kill(wait_until(w.workers)[0], signal.SIGKILL)
     wait_until(lambda: accepts(w.http))
     assert body(w.http) == b"hello"
 
@@ -233,7 +233,7 @@ def test_a_killed_worker_is_replaced(weir):
 def test_a_killed_supervisor_leaves_nothing(folder):
     w = Weir(folder, HELLO)
     w.wait_ports([w.http])
-    workers = w.workers()
+    workers = wait_until(w.workers)
     w.kill()
     wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in workers), what="the worker's end")
     assert not accepts(w.http)
@@ -243,7 +243,7 @@ def test_a_killed_supervisor_leaves_nothing(folder):
 
 def test_sighup_brings_the_new_configuration(weir):
     w = weir(HELLO)
-    worker = w.workers()
+    worker = wait_until(w.workers)
     with connect(w.http) as kept:
         assert kept.ask(request()).body.rstrip() == b"hello"
         w.rewrite(HELLO.replace('"hello"', '"changed"'))
