@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// Compiling the configuration's tree into a generation: one build_*.c for each kind of block. Mistakes go to the diagnostics
+// and the building goes on, so that all of them are told in one go; generation_new gives nothing back where there was any.
+#ifndef WEIR_PROXY_BUILD_H
+#define WEIR_PROXY_BUILD_H
+
+#include "proxy/generation.h"
+
+struct builder {
+    struct generation *g;
+    struct conf *conf;
+    struct conf_diags *diags;
+    struct arena *a; // the generation's
+    struct condition_context cond;
+    unsigned cap_listeners;
+};
+
+/// Zeroed memory of the generation; NULL (and a diagnostic) when memory is out.
+void *build_alloc(struct builder *b, size_t size);
+
+/// A block's `timeouts` over those outside of it.
+struct timeouts build_timeouts(const struct conf_stmt *block, const struct timeouts *outer);
+struct timeouts build_timeouts_default(void);
+void build_limits(struct builder *b);
+void build_trust(struct builder *b);
+void build_names(struct builder *b);
+void build_log(struct builder *b);
+/// Once all listeners are known.
+void build_own_addresses(struct builder *b);
+
+/// The `set`, `add` and `remove` statements of a block.
+bool build_fields(struct builder *b, const struct conf_stmt *block, struct field_ops *ret);
+void build_route(struct builder *b, const struct conf_stmt *s, const struct timeouts *outer, struct route *ret);
+/// NULL when memory is out.
+struct site *build_site(struct builder *b, const struct conf_stmt *s);
+/// Puts a site's names at its listeners; names: how many the whole configuration has.
+void build_site_listeners(struct builder *b, const struct conf_stmt *s, const struct site *site, unsigned names);
+void build_proxy(struct builder *b, const struct conf_stmt *s);
+
+/// `ADDRESS:PORT`, `:PORT`, `localhost:PORT` or `unix:PATH`.
+bool build_address(struct builder *b, const struct conf_value *v, struct addr *ret);
+/// The listener at an address, which sites may share; NULL (and a diagnostic) where something else has it.
+struct listener *build_listener(struct builder *b, const struct conf_value *v, const struct addr *a, enum listener_kind kind);
+
+#endif

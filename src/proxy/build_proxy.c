@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// Forward proxies: egress, policy.
+#include "proxy/build.h"
+
+#include "base/num.h"
+
+static unsigned parse_ports(struct builder *b, const struct conf_stmt *s, const char *option, struct port_range *out, unsigned max)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < s->n_args && n < max; i++) {
+        const struct conf_value *v = &s->args[i];
+        if (option ? (!v->option || span_eq(v->text, span_str(option))) : false)
+            continue;
+        struct span last = v->text, first = span_cut(&last, '-');
+        uint64_t lo, hi;
+        if (!num_parse_dec(first, 65535, &lo) || !num_parse_dec(last.ptr ? last : first, 65535, &hi) || lo > hi || lo == 0)
+            conf_error(b->diags, b->conf, &v->pos, "`%.*s` is no port and no range of ports", SPAN_ARG(v->text));
+        else
+            out[n++] = (struct port_range){(uint16_t)lo, (uint16_t)hi};
+    }
+    return n;
+}
+
+static void build_egress_rule(struct builder *b, const struct conf_stmt *s, struct egress_rules *r)
+{
+    enum egress_action action = s->row->id == CONF_E_ALLOW ? EGRESS_ALLOW : EGRESS_DENY;
+    struct port_range ports[64];
+    unsigned n = parse_ports(b, s, "ports", ports, ARRAY_LEN(ports));
+    const char *why;
+    struct prefix p;
+    if (span_eq(s->args[0].text, SPAN("private")))
+        egress_rules_private(r, action);
+    else if (!prefix_parse(s->args[0].text, &p, &why))
+        conf_error(b->diags, b->conf, &s->args[0].pos, "`%.*s`: %s", SPAN_ARG(s->args[0].text), why);
+    else if (!egress_rules_add(r, action, &p, ports, n, s->pos.line))
+        conf_error(b->diags, NULL, NULL, "out of memory");
+}
+
+static void build_egress(struct builder *b, const struct conf_stmt *proxy, struct egress_rules *r)
+{
+    const struct conf_stmt *block = conf_child(proxy, CONF_EGRESS);
+    egress_rules_init(r, b->a);
+    for (const struct conf_stmt *s = block ? block->first_child : NULL; s; s = s->next)
+        if (s->row->id == CONF_E_ALLOW || s->row->id == CONF_E_DENY)
+            build_egress_rule(b, s, r);
+    const struct conf_stmt *cp = conf_child(block, CONF_CONNECT_PORTS);
+    if (!cp)
+        return;
+    if (cp->n_args == 1 && span_eq(cp->args[0].text, SPAN("any"))) {
+        egress_rules_connect_any(r);
+        return;
+    }
+    struct port_range ports[64];
+    unsigned n = parse_ports(b, cp, NULL, ports, ARRAY_LEN(ports));
+    for (unsigned i = 0; i < n; i++)
+        if (!egress_rules_connect_ports(r, ports[i]))
+            conf_error(b->diags, NULL, NULL, "out of memory");
+}
+
+void build_proxy(struct builder *b, const struct conf_stmt *s)
+{
+    struct proxy *p = (struct proxy *)build_alloc(b, sizeof *p);
+    if (!p)
+        return;
+    const struct conf_stmt *policy = conf_child(s, CONF_POLICY), *def = conf_child(policy, CONF_DEFAULT);
+    b->g->proxies[b->g->n_proxies++] = p;
+    p->name = s->args[0].text;
+    p->where = p->default_where = conf_where(b->conf, s);
+    p->metrics = metrics_proxy(p->name);
+    p->timeouts = build_timeouts(s, &b->g->timeouts);
+    p->private_ = !span_eq(conf_word(s, CONF_PRIVACY), SPAN("off"));
+    p->policy_default_deny = span_eq(conf_word(policy, CONF_DEFAULT), SPAN("deny"));
+    if (def)
+        p->default_where = conf_where(b->conf, def);
+    build_egress(b, s, &p->egress);
+    rules_new(&b->cond, s, &p->clients);
+    rules_new(&b->cond, policy, &p->policy);
+    for (unsigned i = 0; i < s->n_args; i++) {
+        struct addr a;
+        struct listener *l = build_address(b, &s->args[i], &a) ? build_listener(b, &s->args[i], &a, LISTENER_PROXY) : NULL;
+        if (l) {
+            l->proxy = p;
+            l->settings.header_ms = p->timeouts.header;
+            l->settings.idle_ms = p->timeouts.idle;
+            l->settings.between_ms = p->timeouts.between_bytes;
+        }
+    }
+}

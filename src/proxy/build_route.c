@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// Routes: what a path leads to.
+#include "proxy/build.h"
+
+static struct pool *pool_named(struct builder *b, struct span name)
+{
+    for (unsigned i = 0; i < b->g->n_pools; i++)
+        if (b->g->pools[i] && span_eq(b->g->pools[i]->name, name))
+            return b->g->pools[i];
+    return NULL;
+}
+
+static void free_files(void *p)
+{
+    files_root_close((struct files_root *)p);
+}
+
+static void open_files(struct builder *b, const struct conf_value *dir, struct route *r)
+{
+    const char *why;
+    struct span path = dir->text.len && dir->text.ptr[0] == '/' ? dir->text : arena_printf(b->a, "%s/%.*s", conf_folder(b->conf), SPAN_ARG(dir->text));
+    char *cpath = arena_cstr(b->a, path);
+    r->files = cpath ? files_root_open(cpath, b->a, &why) : NULL;
+    if (r->files && !condition_on_free(&b->cond, free_files, r->files))
+        r->files = NULL;
+    else if (!r->files)
+        conf_error(b->diags, b->conf, &dir->pos, "the folder %.*s cannot be served: %s", SPAN_ARG(dir->text), cpath ? why : "out of memory");
+}
+
+static void build_target(struct builder *b, const struct conf_stmt *s, struct route *r)
+{
+    const struct conf_stmt *t = s->target;
+    struct span word = t->args[0].text;
+    if (span_eq(word, SPAN("pool"))) {
+        r->target = TARGET_POOL;
+        r->pool = pool_named(b, t->args[1].text);
+    } else if (span_eq(word, SPAN("redirect"))) {
+        r->target = TARGET_REDIRECT;
+        r->status = (unsigned)t->args[1].num;
+        r->text = t->args[2].text;
+        if (!http_is_field_value(r->text))
+            conf_error(b->diags, b->conf, &t->args[2].pos, "this URL cannot stand in a Location field");
+    } else if (span_eq(word, SPAN("respond"))) {
+        r->target = TARGET_RESPOND;
+        r->status = (unsigned)t->args[1].num;
+        r->text = t->n_args > 2 ? t->args[2].text : SPAN("");
+    } else {
+        r->target = TARGET_FILES;
+        open_files(b, &t->args[1], r);
+    }
+}
+
+static void build_route_timeouts(const struct conf_stmt *s, struct timeouts *t)
+{
+    for (const struct conf_stmt *x = conf_child(s, CONF_TIMEOUT); x; x = conf_next(x)) {
+        struct span name = x->args[0].text;
+        uint64_t *to = span_eq(name, SPAN("connect"))         ? &t->connect
+                       : span_eq(name, SPAN("first-byte"))    ? &t->first_byte
+                       : span_eq(name, SPAN("between-bytes")) ? &t->between_bytes
+                                                              : &t->tunnel_idle;
+        *to = x->args[1].num;
+    }
+}
+
+static void build_upgrades(struct builder *b, const struct conf_stmt *s, struct route *r)
+{
+    static const struct span websocket = SPAN_INIT("websocket");
+    const struct conf_stmt *u = conf_child(s, CONF_UPGRADE);
+    r->upgrades = &websocket;
+    r->n_upgrades = 1;
+    struct span *v = u ? (struct span *)build_alloc(b, u->n_args * sizeof *v) : NULL;
+    for (unsigned i = 0; v && i < u->n_args; i++)
+        v[i] = u->args[i].text;
+    if (v) {
+        r->upgrades = v;
+        r->n_upgrades = u->n_args;
+    }
+}
+
+void build_route(struct builder *b, const struct conf_stmt *s, const struct timeouts *outer, struct route *r)
+{
+    r->where = conf_where(b->conf, s);
+    r->path = condition_pattern(&b->cond, &s->args[0], false);
+    if (s->when)
+        r->when = condition_set_new(&b->cond, s->when);
+    build_target(b, s, r);
+    r->timeouts = build_timeouts(s, outer);
+    build_route_timeouts(s, &r->timeouts);
+    rules_new(&b->cond, s, &r->deny);
+    build_fields(b, s, &r->fields);
+    build_upgrades(b, s, r);
+    const struct conf_stmt *strip = conf_child(s, CONF_STRIP);
+    if (strip) {
+        r->strip = strip->args[0].text;
+        while (r->strip.len && r->strip.ptr[r->strip.len - 1] == '/')
+            r->strip.len--;
+        struct span p = s->args[0].text;
+        if (!span_starts(p, r->strip) || (p.len > r->strip.len && p.ptr[r->strip.len] != '/'))
+            conf_error(b->diags, b->conf, &strip->args[0].pos, "the route's pattern does not begin with `%.*s`, so it cannot be stripped", SPAN_ARG(r->strip));
+    }
+}

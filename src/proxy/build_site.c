@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// A site with its routes.
+#include "proxy/build.h"
+
+struct site *build_site(struct builder *b, const struct conf_stmt *s)
+{
+    struct site *site = (struct site *)build_alloc(b, sizeof *site);
+    unsigned n = 0;
+    for (const struct conf_stmt *r = conf_child(s, CONF_ROUTE); r; r = conf_next(r))
+        n++;
+    struct route *routes = site ? (struct route *)build_alloc(b, (n + 1) * sizeof *routes) : NULL;
+    if (!routes)
+        return NULL;
+    site->name = s->args[0].text;
+    site->where = conf_where(b->conf, s);
+    site->routes = routes;
+    site->metrics = metrics_site(site->name);
+    rules_new(&b->cond, s, &site->deny);
+    build_fields(b, s, &site->fields);
+    struct timeouts t = build_timeouts(s, &b->g->timeouts);
+    for (const struct conf_stmt *r = conf_child(s, CONF_ROUTE); r; r = conf_next(r))
+        build_route(b, r, &t, &routes[site->n_routes++]);
+    if (!site->metrics)
+        conf_error(b->diags, NULL, NULL, "out of memory");
+    return site;
+}
