@@ -47,3 +47,32 @@ struct span media_type_of(struct span file_name)
             return types[i].type;
     return SPAN("application/octet-stream");
 }
+
+struct span media_essence(struct span content_type)
+{
+    return span_trim(span_cut(&content_type, ';'));
+}
+
+struct span media_parameter(struct span content_type, struct span name)
+{
+    span_cut(&content_type, ';');
+    while (content_type.len) {
+        struct span value = span_cut(&content_type, ';'), key = span_trim(span_cut(&value, '='));
+        value = span_trim(value);
+        if (!span_eq_ci(key, name) || !value.ptr)
+            continue;
+        if (value.len >= 2 && value.ptr[0] == '"' && value.ptr[value.len - 1] == '"')
+            value = span_of(value.ptr + 1, value.len - 2);
+        return value;
+    }
+    return SPAN_NONE;
+}
+
+bool media_matches(struct span essence, struct span pattern)
+{
+    size_t star = span_find(pattern, '*');
+    if (star == pattern.len)
+        return span_eq_ci(essence, pattern);
+    struct span before = span_first(pattern, star), after = span_skip(pattern, star + 1);
+    return essence.len >= before.len + after.len && span_starts_ci(essence, before) && span_ends_ci(essence, after);
+}

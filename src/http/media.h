@@ -7,5 +7,11 @@
 
 /// "application/octet-stream" for an unknown extension.
 struct span media_type_of(struct span file_name);
+/// type/subtype of a Content-Type value, without parameters; empty where the value is none.
+struct span media_essence(struct span content_type);
+/// A parameter of a Content-Type value (quotes taken off), or an empty span with a NULL pointer.
+struct span media_parameter(struct span content_type, struct span name);
+/// Whether a type matches a pattern, without regard to case: `text/html`, `text/*`, `*+xml`, `*`.
+bool media_matches(struct span essence, struct span pattern);
 
 #endif

@@ -30,6 +30,8 @@ void build_own_addresses(struct builder *b);
 
 /// The `set`, `add` and `remove` statements of a block.
 bool build_fields(struct builder *b, const struct conf_stmt *block, struct field_ops *ret);
+/// The `compress` statement of a block, or what holds outside of it; NULL where there is none.
+const struct compress *build_compress(struct builder *b, const struct conf_stmt *block, const struct compress *outer);
 void build_route(struct builder *b, const struct conf_stmt *s, const struct timeouts *outer, struct route *ret);
 /// NULL when memory is out.
 struct site *build_site(struct builder *b, const struct conf_stmt *s);

@@ -73,6 +73,7 @@ void build_proxy(struct builder *b, const struct conf_stmt *s)
     if (def)
         p->default_where = conf_where(b->conf, def);
     build_egress(b, s, &p->egress);
+    p->compress = build_compress(b, s, NULL);
     rules_new(&b->cond, s, &p->clients);
     rules_new(&b->cond, policy, &p->policy);
     for (unsigned i = 0; i < s->n_args; i++) {

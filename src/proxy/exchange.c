@@ -2,6 +2,7 @@
 #include "proxy/exchange.h"
 
 #include "proxy/account.h"
+#include "proxy/content.h"
 #include "proxy/page.h"
 #include "proxy/request_id.h"
 #include "proxy/thread.h"
@@ -45,6 +46,7 @@ static bool framing_is_sound(const struct exchange *x, enum err e)
 enum err exchange_answer_error(struct exchange *x, enum err e)
 {
     chunkq_clear(&x->content);
+    content_drop_filters(x);
     memset(&x->resp, 0, sizeof x->resp);
     fields_init(&x->resp.fields, x->arena);
     if (!framing_is_sound(x, e))
@@ -105,6 +107,7 @@ static void end(struct exchange *x)
     if (!x->reason && !client_confirm_delivery(x->client))
         x->reason = ERR_CANCELED;
     account(x);
+    content_drop_filters(x);
     chunkq_fini(&x->content);
 }
 

@@ -4,6 +4,7 @@
 #define WEIR_PROXY_EXCHANGE_H
 
 #include "balance/pool.h"
+#include "filter/filter.h"
 #include "http/message.h"
 #include "net/addr.h"
 #include "proxy/generation.h"
@@ -68,8 +69,9 @@ struct exchange {
     enum answer answer;
     struct response resp;
     struct chunkq content; // ANSWER_LOCAL
+    struct filter_chain *filters; // that the content passes on its way to the client; NULL: none
     int file_fd;           // ANSWER_FILE
-    uint64_t file_offset;
+    uint64_t file_offset, file_left;
     uint16_t upstream_status;
 
     // account

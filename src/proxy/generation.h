@@ -9,6 +9,7 @@
 #include "admin/metrics.h"
 #include "balance/pool.h"
 #include "conf/conf.h"
+#include "http/coding.h"
 #include "http/h1.h"
 #include "net/dns.h"
 #include "net/egress.h"
@@ -44,6 +45,15 @@ struct field_ops {
     unsigned n;
 };
 
+/// `compress`: which codings, and for what.
+struct compress {
+    enum coding offers[3]; // in our order of preference
+    unsigned n_offers, level;
+    uint64_t min_bytes;
+    const struct span *types; // media_matches patterns
+    unsigned n_types;
+};
+
 enum route_target { TARGET_POOL, TARGET_REDIRECT, TARGET_RESPOND, TARGET_FILES };
 
 struct route {
@@ -58,6 +68,7 @@ struct route {
     struct timeouts timeouts;
     struct rules deny; // the route's own, then the site's
     struct field_ops fields;
+    const struct compress *compress; // its own or its site's; NULL: none
     const struct span *upgrades; // tokens that may pass, lower case
     unsigned n_upgrades;
     struct span where; // FILE:LINE
@@ -91,6 +102,7 @@ struct proxy {
     struct egress_rules egress;
     struct rules clients; // who may use it at all
     struct rules policy;
+    const struct compress *compress; // NULL: none
     bool policy_default_deny;
     bool private_; // privacy standard or strict: nothing identifies the client
     struct timeouts timeouts;

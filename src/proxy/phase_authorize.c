@@ -82,6 +82,7 @@ static enum err answer_files(struct exchange *x)
     x->answer = f.fd >= 0 ? ANSWER_FILE : ANSWER_LOCAL;
     x->file_fd = f.fd;
     x->file_offset = f.offset;
+    x->file_left = x->resp.framing.length;
     return ERR_OK;
 }
 

@@ -2,6 +2,7 @@
 // deliver: the answer goes to the client, pulled from where it is.
 #include <unistd.h>
 
+#include "proxy/content.h"
 #include "proxy/exchange.h"
 #include "proxy/tunnel.h"
 #include "proxy/upload.h"
@@ -57,7 +58,7 @@ static bool try_splice(struct exchange *x, uint64_t left, enum err *ret)
 {
     struct io *from, *to;
     struct io_pipe *p;
-    if (left < SPLICE_MIN_BYTES || !(from = x->upstream->ops->raw(x->upstream)) || !(to = x->client->ops->raw(x->client)) ||
+    if (x->filters || left < SPLICE_MIN_BYTES || !(from = x->upstream->ops->raw(x->upstream)) || !(to = x->client->ops->raw(x->client)) ||
         !(p = io_pipe_get()))
         return false;
     *ret = splice_content(x, from, to, p, left);
@@ -76,7 +77,7 @@ static enum err relay_content(struct exchange *x, struct chunkq *q, uint64_t sen
         if (e && e != ERR_EOF)
             return e;
         sent += q->bytes;
-        e = x->client->ops->send(x->client, q, u->response_complete, u->trailers.n ? &u->trailers : NULL);
+        e = content_send(x, q, u->response_complete, u->trailers.n ? &u->trailers : NULL, !u->response_complete && !u->ops->ready(u));
         if (e)
             return e;
     }
@@ -92,9 +93,9 @@ static enum err deliver_upstream(struct exchange *x)
     uint64_t sent = q.bytes;
     if (!e) {
         bool end = u->response_complete && u->trailers.n == 0;
-        e = x->client->ops->send_head(x->client, &x->resp, &q, end);
+        e = content_send_head(x, &q, end);
         if (!e && u->response_complete && !end)
-            e = x->client->ops->send(x->client, &q, true, &u->trailers);
+            e = content_send(x, &q, true, &u->trailers, false);
     }
     if (!e)
         e = relay_content(x, &q, sent);
@@ -131,7 +132,7 @@ static enum err send_file_by_reading(struct exchange *x, uint64_t left)
         if (!e) {
             x->file_offset += n;
             left -= n;
-            e = x->client->ops->send(x->client, &q, left == 0, NULL);
+            e = content_send(x, &q, left == 0, NULL, false);
         }
     }
     chunkq_fini(&q);
@@ -142,11 +143,11 @@ static enum err deliver_file(struct exchange *x)
 {
     struct chunkq none;
     chunkq_init(&none);
-    uint64_t left = x->resp.framing.length;
+    uint64_t left = x->file_left;
     bool no_content = x->req->method == METHOD_HEAD;
-    enum err e = x->client->ops->send_head(x->client, &x->resp, &none, left == 0 || no_content);
+    enum err e = content_send_head(x, &none, left == 0 || no_content);
     if (!e && left && !no_content) {
-        struct io *raw = x->client->ops->raw(x->client);
+        struct io *raw = x->filters ? NULL : x->client->ops->raw(x->client);
         if (raw) {
             e = io_sendfile(raw, x->file_fd, x->file_offset, left, x->client->stall_ms);
             x->client->ops->note_raw(x->client, e ? 0 : left, true);
@@ -167,7 +168,7 @@ static enum err deliver_local(struct exchange *x)
 {
     if (x->req->method == METHOD_HEAD)
         chunkq_clear(&x->content);
-    return x->client->ops->send_head(x->client, &x->resp, &x->content, true);
+    return content_send_head(x, &x->content, true);
 }
 
 static enum err deliver_tunnel(struct exchange *x)

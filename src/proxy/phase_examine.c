@@ -3,6 +3,7 @@
 #include "http/date.h"
 #include "proxy/exchange.h"
 #include "proxy/thread.h"
+#include "proxy/transform.h"
 #include "proxy/upstream_request.h"
 
 static enum err add_date(struct exchange *x)
@@ -27,6 +28,8 @@ enum err phase_examine(struct exchange *x)
         e = pass_on(x);
     if (!e && !x->tunnel_wanted)
         e = add_date(x); // RFC 9110 6.6.1
+    if (!e)
+        e = transform_plan(x);
     if (!e && x->site)
         e = field_ops_apply(&x->site->fields, true, &x->resp.fields);
     if (!e && x->route)

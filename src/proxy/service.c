@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "filter/codec.h"
 #include "http/date.h"
 #include "proxy/exchange.h"
 #include "proxy/peers.h"
@@ -279,6 +280,7 @@ void service_free(struct service *s)
     if (s->dns)
         dns_free(s->dns);
     slab_fini(&s->client_slab);
+    codec_thread_fini();
     generation_unref(s->gen);
     mem_free(s);
 }

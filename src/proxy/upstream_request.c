@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/upstream_request.h"
+#include "proxy/transform.h"
 
 #include "base/ascii.h"
 #include "base/num.h"
@@ -241,6 +242,8 @@ enum err upstream_request_build(struct exchange *x)
         e = fields_add(&x->out.fields, FIELD_HOST, x->req->authority.text);
     if (!e)
         e = copy_fields(x);
+    if (!e)
+        e = transform_request_fields(x, &x->out.fields);
     if (!e)
         e = put_max_forwards(x);
     if (!e)

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// `compress`: which codings, from which size on, for which types.
+#include "proxy/build.h"
+
+enum { MIN_BYTES_DEFAULT = 512 };
+
+// What gains from it and is no answer's already compressed form.
+static const struct span default_types[] = {
+    SPAN_INIT("text/*"),
+    SPAN_INIT("application/json"),
+    SPAN_INIT("application/javascript"),
+    SPAN_INIT("application/x-javascript"),
+    SPAN_INIT("application/ecmascript"),
+    SPAN_INIT("application/xml"),
+    SPAN_INIT("application/*+json"),
+    SPAN_INIT("application/*+xml"),
+    SPAN_INIT("application/wasm"),
+    SPAN_INIT("application/graphql"),
+    SPAN_INIT("application/x-ndjson"),
+    SPAN_INIT("application/vnd.ms-fontobject"),
+    SPAN_INIT("image/svg+xml"),
+    SPAN_INIT("image/bmp"),
+    SPAN_INIT("font/ttf"),
+    SPAN_INIT("font/otf"),
+};
+
+static void build_offers(struct builder *b, const struct conf_stmt *s, struct compress *c)
+{
+    for (unsigned i = 0; i < conf_plain_args(s); i++) {
+        enum coding coding = coding_of(s->args[i].text);
+        bool again = false;
+        for (unsigned k = 0; k < c->n_offers; k++)
+            again |= c->offers[k] == coding;
+        if (again || (coding != CODING_GZIP && coding != CODING_BR && coding != CODING_ZSTD))
+            conf_error(b->diags, b->conf, &s->args[i].pos, again ? "`%.*s` stands twice" : "`%.*s` is no coding: zstd, br, gzip, or off", SPAN_ARG(s->args[i].text));
+        else
+            c->offers[c->n_offers++] = coding;
+    }
+    if (!c->n_offers) {
+        c->offers[0] = CODING_ZSTD;
+        c->offers[1] = CODING_BR;
+        c->offers[2] = CODING_GZIP;
+        c->n_offers = 3;
+    }
+}
+
+static void build_types(struct builder *b, const struct conf_stmt *s, struct compress *c)
+{
+    c->types = default_types;
+    c->n_types = ARRAY_LEN(default_types);
+    if (!conf_option(s, "types"))
+        return;
+    struct span *v = (struct span *)build_alloc(b, s->n_args * sizeof *v);
+    unsigned n = 0;
+    bool behind = false;
+    for (unsigned i = 0; v && i < s->n_args; i++) {
+        bool mine = s->args[i].option && span_eq(span_str(s->args[i].option), SPAN("types"));
+        if (mine && behind)
+            v[n++] = s->args[i].text;
+        behind = mine;
+    }
+    c->types = v;
+    c->n_types = n;
+}
+
+const struct compress *build_compress(struct builder *b, const struct conf_stmt *block, const struct compress *outer)
+{
+    const struct conf_stmt *s = conf_child(block, CONF_COMPRESS);
+    if (!s)
+        return outer;
+    if (conf_plain_args(s) == 1 && span_eq(s->args[0].text, SPAN("off")))
+        return NULL;
+    struct compress *c = (struct compress *)build_alloc(b, sizeof *c);
+    if (!c)
+        return NULL;
+    const struct conf_value *level = conf_option(s, "level"), *min = conf_option(s, "min");
+    c->level = level ? (unsigned)level->num : 0;
+    c->min_bytes = min ? min->num : MIN_BYTES_DEFAULT;
+    build_offers(b, s, c);
+    build_types(b, s, c);
+    return c;
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/content.h"
+
+// Content of unknown length is made while it goes: a client may be waiting for the part that is there (event streams).
+static enum filter_more more_to_come(const struct exchange *x, bool end, bool idle)
+{
+    return end ? FILTER_END : idle && x->resp.framing.kind != FRAMING_LENGTH ? FILTER_FLUSH : FILTER_MORE;
+}
+
+// What the filters make of q, step by step.
+static enum err send_filtered(struct exchange *x, struct chunkq *q, enum filter_more more, const struct fields *trailers)
+{
+    struct chunkq out;
+    chunkq_init(&out);
+    enum err e = ERR_OK;
+    for (bool done = false; !e && !done;) {
+        e = filter_chain_run(x->filters, q, &out, more, &done);
+        bool last = done && more == FILTER_END;
+        if (!e && (out.bytes || last))
+            e = x->client->ops->send(x->client, &out, last, last ? trailers : NULL);
+    }
+    chunkq_fini(&out);
+    return e;
+}
+
+enum err content_send(struct exchange *x, struct chunkq *q, bool end, const struct fields *trailers, bool idle)
+{
+    if (likely(!x->filters))
+        return x->client->ops->send(x->client, q, end, trailers);
+    return send_filtered(x, q, more_to_come(x, end, idle), trailers);
+}
+
+enum err content_send_head(struct exchange *x, struct chunkq *q, bool end)
+{
+    if (likely(!x->filters) || x->req->method == METHOD_HEAD)
+        return x->client->ops->send_head(x->client, &x->resp, q, end);
+    enum filter_more more = more_to_come(x, end, q->bytes > 0);
+    struct chunkq out;
+    chunkq_init(&out);
+    bool done;
+    // Before the head: content that is broken from its beginning becomes an error page.
+    enum err e = filter_chain_run(x->filters, q, &out, more, &done);
+    bool whole = done && end;
+    if (whole)
+        x->resp.framing = (struct framing){FRAMING_LENGTH, out.bytes};
+    if (!e)
+        e = x->client->ops->send_head(x->client, &x->resp, &out, whole);
+    chunkq_fini(&out);
+    return e || done ? e : send_filtered(x, q, more, NULL);
+}
+
+void content_drop_filters(struct exchange *x)
+{
+    if (x->filters)
+        filter_chain_fini(x->filters);
+    x->filters = NULL;
+}
