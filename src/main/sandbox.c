@@ -7,6 +7,7 @@
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -34,6 +35,9 @@ bool sandbox_drop_privileges(void)
     struct __user_cap_data_struct d[2] = {{0, 0, 0}, {0, 0, 0}};
     if (syscall(SYS_capset, &h, d))
         return failed("giving up capabilities");
+    // The kernel forgets this one whenever a process changes its user: again, then.
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0))
+        return failed("ending with the supervisor");
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
         return failed("no new privileges");
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
@@ -55,7 +59,7 @@ static const int allowed[] = {
     SYS_getpeername, SYS_pipe2, SYS_fcntl, SYS_splice, SYS_sendfile, SYS_ppoll, SYS_ioctl,
     // files
     SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_pread64, SYS_preadv2, SYS_lseek, SYS_openat, SYS_openat2, SYS_fstat, SYS_newfstatat,
-    SYS_statx, SYS_getdents64, SYS_dup, SYS_faccessat, SYS_readlinkat,
+    SYS_statx, SYS_getdents64, SYS_dup, SYS_dup3, SYS_faccessat, SYS_readlinkat,
     // memory, threads, time
     SYS_mmap, SYS_munmap, SYS_mprotect, SYS_madvise, SYS_mremap, SYS_brk, SYS_futex, SYS_sched_yield, SYS_sched_getaffinity, SYS_getrandom,
     SYS_clock_gettime, SYS_clock_nanosleep, SYS_nanosleep, SYS_clone, SYS_clone3, SYS_set_robust_list, SYS_rseq, SYS_set_tid_address,

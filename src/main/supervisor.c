@@ -27,15 +27,29 @@
 #include "main/diff.h"
 #include "main/worker.h"
 #include "net/listen.h"
+#include "proxy/escape.h"
 
 enum {
     TICK_MS = 250,
     TICK_LATE_MS = 600,      // a later tick says that we did not run ourselves: no time passed for the watchdog
     HANG_TICKS = 8,          // two seconds without a heartbeat
+    START_TICKS = 20,        // five seconds in which a worker does not come to serve
     RESTART_SOON_MS = 1000,  // a worker that dies younger than this is restarted with growing pauses
     RESTART_PAUSE_MAX_MS = 2000,
     DRAIN_MAX_MS = 60000,
     LISTENERS_MAX = 4096,
+    NAME_TEXT_MAX = 512,     // of a site or pool in the status, escaped; the rest is left out
+};
+
+// A configuration that the worker was sent and has not put into force yet. Until it says so, the one before is the last good one.
+struct proposal {
+    struct generation *gen; // NULL: there is none
+    struct conf_source source;
+    unsigned first_listener; // the supervisor's from here on are new with it
+    int log_fd;              // of its access log where that is another one, or -1
+    int asker;               // the control connection that waits for the outcome, or -1
+    bool again;              // a worker ended over it already: it may have been the configuration's doing
+    struct span change;      // what it changes
 };
 
 struct supervisor {
@@ -57,9 +71,8 @@ struct supervisor {
     uint64_t end_by_ms;
     int channel, signals, control, log_fd;
     char control_path[ADDR_PATH_MAX + 1];
-    int waiting;               // a control connection whose reload is under way
-    struct span change;        // what the reload changes
-    struct arena change_arena;
+    struct proposal next;
+    bool reload_wanted, reload_again; // a SIGHUP came when none could be begun, or its worker ended
     uint64_t last_tick_ms, started_ms;
     int status;
 };
@@ -102,37 +115,31 @@ static unsigned count_threads(const struct conf *c)
 
 // ---- Listeners
 
-static bool add_listener(struct listen_fd *v, unsigned *n, const struct addr *a, unsigned thread, int fd)
+static void add_listener(struct listen_fd *v, unsigned *n, const struct addr *a, unsigned thread, int fd)
 {
-    if (*n == LISTENERS_MAX)
-        return false;
     struct listen_fd *l = &v[(*n)++];
     *l = (struct listen_fd){.addr = *a, .thread = thread, .fd = fd};
     if (a->family == AF_UNIX) {
         snprintf(l->path, sizeof l->path, "%s", a->path);
         l->addr.path = l->path;
     }
-    return true;
 }
 
-// Opens what the specification wants at one address. SO_REUSEPORT would let us listen beside another weir, so the address is tried
-// without it first.
+// Opens what the specification wants at one address: a socket for each thread that serves it, or none.
 static bool open_address(const struct listener_spec *spec, unsigned n_threads, struct listen_fd *v, unsigned *n, char error[LISTEN_ERROR_MAX])
 {
     bool shared = spec->addr.family != AF_UNIX && !spec->admin && n_threads > 1;
-    struct listen_options o = {.client_speaks = true};
-    int fd = listen_open(&spec->addr, &o, error);
-    if (fd < 0)
+    struct listen_options o = {.client_speaks = true, .reuse_port = shared};
+    unsigned wanted = shared ? n_threads : 1;
+    int fds[WORKER_THREADS_MAX];
+    if (*n + wanted > LISTENERS_MAX) {
+        snprintf(error, LISTEN_ERROR_MAX, "more than %d listening sockets (one for each thread and address): lower `threads`", LISTENERS_MAX);
         return false;
-    if (!shared)
-        return add_listener(v, n, &spec->addr, 0, fd);
-    close(fd);
-    o.reuse_port = true;
-    for (unsigned t = 0; t < n_threads; t++) {
-        fd = listen_open(&spec->addr, &o, error);
-        if (fd < 0 || !add_listener(v, n, &spec->addr, t, fd))
-            return false;
     }
+    if (!listen_open_group(&spec->addr, &o, fds, wanted, error))
+        return false;
+    for (unsigned t = 0; t < wanted; t++)
+        add_listener(v, n, &spec->addr, t, fds[t]);
     return true;
 }
 
@@ -198,13 +205,10 @@ static NORETURN void become_worker(struct supervisor *s, int channel)
     close(s->signals);
     if (s->control >= 0)
         close(s->control);
-    if (s->waiting >= 0)
-        close(s->waiting);
     struct worker_start w = {.gen = s->gen, .listeners = s->listeners, .n_listeners = s->n_listeners, .n_threads = s->n_threads,
                              .channel = channel, .log_fd = s->log_fd, .beats = s->beats};
     int status = worker_run(&w);
     conf_source_fini(&s->source);
-    arena_fini(&s->change_arena);
     mem_free(s->listeners);
     metrics_fini();
     arena_thread_fini();
@@ -264,12 +268,19 @@ static void notify_systemd(const char *state)
     close(fd);
 }
 
+static void reject(struct supervisor *s, struct span why);
+
 static void worker_ended(struct supervisor *s, int wait_status)
 {
     if (s->channel >= 0)
         close(s->channel);
     s->channel = -1;
     s->worker = 0;
+    if (s->next.gen) {
+        s->reload_again = s->next.asker < 0 && !s->next.again;
+        s->reload_wanted |= s->reload_again;
+        reject(s, SPAN("the worker ended before the new configuration was in force\n"));
+    }
     if (s->ending)
         return;
     bool young = now_ms() - s->worker_started_ms < RESTART_SOON_MS;
@@ -292,6 +303,43 @@ static void reap(struct supervisor *s)
     for (pid_t pid; (pid = waitpid(-1, &wait_status, WNOHANG)) > 0;)
         if (pid == s->worker)
             worker_ended(s, wait_status);
+}
+
+// ---- The log
+
+static int open_log(const struct generation *g)
+{
+    struct span dest = generation_access_log(g);
+    struct arena a;
+    if (!dest.ptr)
+        return -1;
+    arena_init(&a, 0);
+    bool bare = span_eq(dest, SPAN("stdout")) || span_eq(dest, SPAN("stderr")) || (dest.len && dest.ptr[0] == '/');
+    char *path = bare ? arena_cstr(&a, dest) : arena_cstr(&a, arena_printf(&a, "%s/%.*s", conf_folder(generation_conf(g)), SPAN_ARG(dest)));
+    int fd = path ? log_open(path) : -1;
+    if (fd < 0)
+        fprintf(stderr, "weir: the access log %.*s cannot be opened: %s\n", SPAN_ARG(dest), strerror(errno));
+    arena_fini(&a);
+    return fd;
+}
+
+// What workers to come write to.
+static void keep_log(struct supervisor *s, int fd)
+{
+    if (s->log_fd >= 0)
+        close(s->log_fd);
+    s->log_fd = fd;
+}
+
+static void reopen_log(struct supervisor *s)
+{
+    struct channel_msg m = {.type = CHANNEL_LOG};
+    int fd = open_log(s->gen);
+    if (fd < 0)
+        return;
+    if (s->channel >= 0)
+        (void)channel_send(s->channel, &m, fd);
+    keep_log(s, fd);
 }
 
 // ---- Reload
@@ -320,16 +368,19 @@ static int bundle_fd(struct supervisor *s, const struct conf_source *src)
     return fd;
 }
 
-static bool send_reload(struct supervisor *s, const struct conf_source *src, unsigned first_new)
+static bool send_proposal(struct supervisor *s)
 {
-    for (unsigned i = first_new; i < s->n_listeners; i++) {
+    for (unsigned i = s->next.first_listener; i < s->n_listeners; i++) {
         struct channel_msg m = {.type = CHANNEL_LISTENER, .listener = s->listeners[i]};
         if (!channel_send(s->channel, &m, s->listeners[i].fd))
             return false;
     }
-    struct channel_msg m = {.type = CHANNEL_RELOAD, .number = s->number};
+    struct channel_msg log = {.type = CHANNEL_LOG, .number = s->number + 1};
+    if (s->next.log_fd >= 0 && !channel_send(s->channel, &log, s->next.log_fd))
+        return false;
+    struct channel_msg m = {.type = CHANNEL_RELOAD, .number = s->number + 1};
     snprintf(m.text, sizeof m.text, "%s", s->file);
-    int fd = bundle_fd(s, src);
+    int fd = bundle_fd(s, &s->next.source);
     bool ok = fd >= 0 && channel_send(s->channel, &m, fd);
     if (fd >= 0)
         close(fd);
@@ -337,59 +388,126 @@ static bool send_reload(struct supervisor *s, const struct conf_source *src, uns
 }
 
 // The reasons go to the log, and to who asked.
-static void refuse_reload(int asker, struct span why)
+static void refuse_reload(int asker, int status, struct span why)
 {
     fprintf(stderr, "weir: the configuration in force stays:\n%.*s", SPAN_ARG(why));
     if (asker >= 0)
-        answer(asker, 2, why);
+        answer(asker, status, why);
+}
+
+// Takes back what was opened for a configuration that does not come into force.
+static void reject(struct supervisor *s, struct span why)
+{
+    struct proposal *p = &s->next;
+    refuse_reload(p->asker, 1, why);
+    while (s->n_listeners > p->first_listener)
+        close(s->listeners[--s->n_listeners].fd);
+    if (p->log_fd >= 0)
+        close(p->log_fd);
+    generation_unref(p->gen);
+    conf_source_fini(&p->source);
+    p->gen = NULL;
+}
+
+static bool same_log(const struct generation *a, const struct generation *b)
+{
+    struct span x = generation_access_log(a), y = generation_access_log(b);
+    return !x.ptr == !y.ptr && span_eq(x, y);
+}
+
+// The number of threads is the worker's for life.
+static struct span note_threads(const struct supervisor *s, const struct generation *g, struct arena *a)
+{
+    if (count_threads(generation_conf(g)) == s->n_threads)
+        return SPAN("");
+    return arena_printf(a, "the number of threads stays %u until weir is started anew\n", s->n_threads);
+}
+
+// Opens what the new configuration needs. False with the reason; nothing is open then.
+static bool prepare(struct supervisor *s, struct proposal *p, struct span *ret_why)
+{
+    char error[LISTEN_ERROR_MAX];
+    struct arena *a = &p->source.arena;
+    p->first_listener = s->n_listeners;
+    p->log_fd = -1;
+    if (generation_access_log(p->gen).ptr && !same_log(s->gen, p->gen)) {
+        p->log_fd = open_log(p->gen);
+        if (p->log_fd < 0) {
+            *ret_why = SPAN("the access log cannot be opened\n");
+            return false;
+        }
+    }
+    if (!open_missing(s, p->gen, error)) {
+        *ret_why = arena_printf(a, "%s\n", error);
+        if (p->log_fd >= 0)
+            close(p->log_fd);
+        return false;
+    }
+    p->change = arena_join(a, conf_diff(generation_conf(s->gen), generation_conf(p->gen), a), note_threads(s, p->gen, a));
+    return true;
+}
+
+// Reads the configuration; sends it to the worker where it is sound. The outcome is told by reload_done or reject.
+static void propose(struct supervisor *s, int asker)
+{
+    struct proposal p = {.asker = asker, .again = s->reload_again};
+    struct span why;
+    s->reload_again = false;
+    conf_source_init(&p.source, true);
+    struct conf_diags *d = conf_diags_new();
+    p.gen = d ? load(s, &p.source, d) : NULL;
+    if (p.gen && prepare(s, &p, &why)) {
+        s->next = p;
+        if (!send_proposal(s))
+            reject(s, SPAN("the worker does not take the new configuration\n"));
+    } else {
+        refuse_reload(asker, 2, p.gen ? why : d ? conf_diags_text(d) : SPAN("out of memory\n"));
+        generation_unref(p.gen);
+        conf_source_fini(&p.source);
+    }
+    conf_diags_free(d);
 }
 
 static void reload(struct supervisor *s, int asker)
 {
-    struct conf_source src;
-    char error[LISTEN_ERROR_MAX];
-    if (!s->file || s->channel < 0 || s->waiting >= 0) {
-        if (asker >= 0)
-            answer(asker, 1, s->file ? SPAN("another reload is under way, or the worker is being restarted\n") : SPAN("there is no configuration file\n"));
+    bool busy = s->channel < 0 || s->next.gen;
+    if (s->file && !busy) {
+        propose(s, asker);
         return;
     }
-    conf_source_init(&src, true);
-    struct conf_diags *d = conf_diags_new();
-    struct generation *g = d ? load(s, &src, d) : NULL;
-    unsigned first_new = s->n_listeners;
-    if (!g) {
-        refuse_reload(asker, d ? conf_diags_text(d) : SPAN("out of memory\n"));
-    } else if (!open_missing(s, g, error)) {
-        struct span why = arena_printf(&src.arena, "%s\n", error);
-        refuse_reload(asker, why);
-        generation_unref(g);
-    } else {
-        s->number++;
-        arena_reset(&s->change_arena);
-        s->change = conf_diff(generation_conf(s->gen), generation_conf(g), &s->change_arena);
-        s->waiting = asker;
-        generation_unref(s->gen);
-        s->gen = g;
-        conf_source_fini(&s->source);
-        s->source = src;
-        if (!send_reload(s, &s->source, first_new))
-            fprintf(stderr, "weir: the worker does not take the new configuration\n");
-        conf_diags_free(d);
-        return;
-    }
-    conf_diags_free(d);
-    conf_source_fini(&src);
+    s->reload_wanted |= s->file && asker < 0; // a signal has nobody who could ask again
+    if (asker >= 0)
+        answer(asker, 1, s->file ? SPAN("another reload is under way, or the worker is being restarted\n") : SPAN("there is no configuration file\n"));
 }
 
-static void reload_done(struct supervisor *s, const struct channel_msg *m)
+static void adopt(struct supervisor *s)
 {
+    struct proposal *p = &s->next;
+    generation_unref(s->gen);
+    conf_source_fini(&s->source);
+    s->gen = p->gen;
+    s->source = p->source;
+    s->number++;
+    p->gen = NULL;
+    close_unwanted(s);
+    if (p->log_fd >= 0)
+        keep_log(s, p->log_fd);
+}
+
+static void reload_done(struct supervisor *s, struct channel_msg *m)
+{
+    if (!s->next.gen)
+        return;
     if (m->ok) {
-        close_unwanted(s);
-        fprintf(stderr, "weir: generation %llu is in force\n%.*s", (unsigned long long)m->number, SPAN_ARG(s->change));
+        adopt(s); // before who asked hears of it
+        fprintf(stderr, "weir: generation %llu is in force\n%.*s", (unsigned long long)m->number, SPAN_ARG(s->next.change));
+        if (s->next.asker >= 0)
+            answer(s->next.asker, 0, s->next.change);
+    } else {
+        m->text[sizeof m->text - 1] = '\0'; // the worker is not trusted with our memory
+        struct span why = span_str(m->text);
+        reject(s, why.len ? why : SPAN("the worker could not put it into force\n"));
     }
-    if (s->waiting >= 0)
-        answer(s->waiting, m->ok ? 0 : 1, m->ok ? s->change : SPAN("the worker could not put it into force\n"));
-    s->waiting = -1;
 }
 
 // ---- Ending
@@ -432,7 +550,9 @@ static void status_text(struct supervisor *s, bool json, struct arena *a, struct
         bool first = true;
         out = arena_join(a, out, arena_printf(a, json ? ", \"%s\": [" : "%s:", kinds[k].plural));
         for (const struct conf_stmt *x = conf_child(root, kinds[k].id); x; x = conf_next(x)) {
-            out = arena_join(a, out, arena_printf(a, json ? "%s\"%.*s\"" : "%s %.*s", json && !first ? ", " : "", SPAN_ARG(x->args[0].text)));
+            char name[NAME_TEXT_MAX];
+            struct span n = json ? span_of(name, escape_json(x->args[0].text, name, sizeof name)) : x->args[0].text;
+            out = arena_join(a, out, arena_printf(a, json ? "%s\"%.*s\"" : "%s %.*s", json && !first ? ", " : "", SPAN_ARG(n)));
             first = false;
         }
         out = arena_join(a, out, json ? SPAN("]") : SPAN("\n"));
@@ -490,36 +610,6 @@ static void accept_control(struct supervisor *s)
     obey(s, fd, line);
 }
 
-// ---- The log
-
-static int open_log(struct supervisor *s)
-{
-    struct span dest = generation_access_log(s->gen);
-    struct arena a;
-    if (!dest.ptr)
-        return -1;
-    arena_init(&a, 0);
-    bool bare = span_eq(dest, SPAN("stdout")) || span_eq(dest, SPAN("stderr")) || (dest.len && dest.ptr[0] == '/');
-    char *path = bare ? arena_cstr(&a, dest) : arena_cstr(&a, arena_printf(&a, "%s/%.*s", conf_folder(generation_conf(s->gen)), SPAN_ARG(dest)));
-    int fd = path ? log_open(path) : -1;
-    if (fd < 0)
-        fprintf(stderr, "weir: the access log %.*s cannot be opened: %s\n", SPAN_ARG(dest), strerror(errno));
-    arena_fini(&a);
-    return fd;
-}
-
-static void reopen_log(struct supervisor *s)
-{
-    int fd = open_log(s);
-    if (fd < 0)
-        return;
-    struct channel_msg m = {.type = CHANNEL_LOG};
-    channel_send(s->channel, &m, fd);
-    if (s->log_fd >= 0)
-        close(s->log_fd);
-    s->log_fd = fd;
-}
-
 // ---- The loop
 
 static void on_signals(struct supervisor *s)
@@ -561,6 +651,7 @@ static void on_channel(struct supervisor *s)
         reload_done(s, &m);
     } else if (m.type == CHANNEL_READY) {
         s->ready = true;
+        s->silent_ticks = 0;
         if (!s->said_ready) {
             say_listening(s);
             notify_systemd("READY=1");
@@ -576,18 +667,18 @@ static void watch(struct supervisor *s)
     if (passed < TICK_MS)
         return;
     s->last_tick_ms = now;
-    if (!s->worker || !s->ready || passed > TICK_LATE_MS) {
+    if (!s->worker || passed > TICK_LATE_MS) {
         s->silent_ticks = 0;
         return;
     }
-    bool hangs = false;
-    for (unsigned i = 0; i < s->n_threads; i++) {
+    bool hangs = !s->ready;
+    for (unsigned i = 0; s->ready && i < s->n_threads; i++) {
         uint64_t beat = atomic_load_explicit(&s->beats->turns[i], memory_order_relaxed);
         hangs |= beat == s->seen[i];
         s->seen[i] = beat;
     }
     s->silent_ticks = hangs ? s->silent_ticks + 1 : 0;
-    if (s->silent_ticks == HANG_TICKS) {
+    if (s->silent_ticks == (s->ready ? HANG_TICKS : START_TICKS)) {
         fprintf(stderr, "weir: the worker does not answer any more; it is replaced\n");
         kill(s->worker, SIGKILL);
     }
@@ -613,6 +704,10 @@ static void run_loop(struct supervisor *s)
             on_signals(s);
         if (p[2].revents & POLLIN)
             accept_control(s);
+        if (s->reload_wanted && s->channel >= 0 && !s->next.gen && !s->ending) {
+            s->reload_wanted = false;
+            reload(s, -1);
+        }
         watch(s);
     }
 }
@@ -672,7 +767,7 @@ static int begin(struct supervisor *s)
         fprintf(stderr, "weir: %s\n", error);
         return 1;
     }
-    s->log_fd = open_log(s);
+    s->log_fd = open_log(s->gen);
     if (s->log_fd < 0 && generation_access_log(s->gen).ptr)
         return 1;
     if (!open_control(s) || !take_signals(s))
@@ -682,6 +777,8 @@ static int begin(struct supervisor *s)
 
 static void end(struct supervisor *s)
 {
+    if (s->next.gen)
+        reject(s, SPAN("weir ends\n"));
     if (s->control >= 0) {
         close(s->control);
         unlink(s->control_path);
@@ -692,21 +789,19 @@ static void end(struct supervisor *s)
         close(s->log_fd);
     generation_unref(s->gen);
     conf_source_fini(&s->source);
-    arena_fini(&s->change_arena);
     mem_free(s->listeners);
 }
 
 int supervisor_run(const char *file, struct span text)
 {
     static struct supervisor s;
-    s = (struct supervisor){.file = file, .text = text, .channel = -1, .signals = -1, .control = -1, .log_fd = -1, .waiting = -1};
+    s = (struct supervisor){.file = file, .text = text, .channel = -1, .signals = -1, .control = -1, .log_fd = -1};
     s.listeners = (struct listen_fd *)mem_calloc(LISTENERS_MAX, sizeof *s.listeners);
     s.beats = (struct heartbeats *)mmap(NULL, sizeof *s.beats, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (!s.listeners || s.beats == MAP_FAILED) {
         fprintf(stderr, "weir: out of memory\n");
         return 1;
     }
-    arena_init(&s.change_arena, 0);
     conf_source_init(&s.source, true);
     s.started_ms = s.last_tick_ms = now_ms();
     raise_file_limit();

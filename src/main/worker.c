@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "main/worker.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -39,6 +40,7 @@ struct worker {
     unsigned n_threads;
     struct listen_fd pending[PENDING_MAX]; // for the next generation
     unsigned n_pending;
+    int log_fd, pending_log_fd;
 };
 
 static void on_beat(struct timer *t)
@@ -94,8 +96,12 @@ static void on_generation(struct loop_msg *m)
 static void on_drained(void *arg)
 {
     struct thread *t = (struct thread *)arg;
-    loop_stop(t->loop);
     sem_post(&t->answered);
+}
+
+static void on_stop(struct loop_msg *m)
+{
+    loop_stop(container_of(m, struct thread, msg)->loop);
 }
 
 static void on_drain(struct loop_msg *m)
@@ -138,7 +144,8 @@ static bool read_bundle(int fd, struct arena *a, struct span *ret)
     return p != NULL;
 }
 
-static struct generation *build(const char *path, int fd, uint64_t number)
+// On failure the message's text is the reason.
+static struct generation *build(const char *path, int fd, uint64_t number, struct channel_msg *answer)
 {
     struct arena a;
     struct conf_source src;
@@ -152,7 +159,7 @@ static struct generation *build(const char *path, int fd, uint64_t number)
         g = c ? generation_new(c, d, number) : NULL;
         conf_unref(c);
         if (!g)
-            log_error(LOG_ERROR, "the new configuration cannot be put into force:\n%.*s", SPAN_ARG(conf_diags_text(d)));
+            snprintf(answer->text, sizeof answer->text, "%.*s", SPAN_ARG(conf_diags_text(d)));
     }
     conf_diags_free(d);
     conf_source_fini(&src);
@@ -160,13 +167,30 @@ static struct generation *build(const char *path, int fd, uint64_t number)
     return g;
 }
 
+// The writer may be in the middle of a line: the new file takes the old one's number, so that none is closed under it.
+static void change_log(struct worker *w, int fd)
+{
+    if (w->log_fd < 0) {
+        w->log_fd = fd;
+        log_set_fd(fd);
+        return;
+    }
+    if (dup3(fd, w->log_fd, O_CLOEXEC) < 0)
+        log_error(LOG_ERROR, "the access log cannot be changed");
+    close(fd);
+}
+
 static void reload(struct worker *w, const struct channel_msg *m, int fd)
 {
-    struct generation *g = build(m->text, fd, m->number);
+    struct channel_msg answer = {.type = CHANNEL_DONE, .number = m->number};
+    struct generation *g = build(m->text, fd, m->number, &answer);
     close(fd);
     if (g) {
         generation_unref(w->gen);
         w->gen = g;
+        if (w->pending_log_fd >= 0)
+            change_log(w, w->pending_log_fd);
+        w->pending_log_fd = -1;
         tell_all(w, on_generation);
         wait_all(w);
         metrics_set_generation(m->number);
@@ -175,7 +199,10 @@ static void reload(struct worker *w, const struct channel_msg *m, int fd)
         if (w->pending[i].fd >= 0)
             close(w->pending[i].fd);
     w->n_pending = 0;
-    struct channel_msg answer = {.type = CHANNEL_DONE, .ok = g != NULL, .number = m->number};
+    if (w->pending_log_fd >= 0)
+        close(w->pending_log_fd);
+    w->pending_log_fd = -1;
+    answer.ok = g != NULL;
     channel_send(w->start->channel, &answer, -1);
 }
 
@@ -185,6 +212,8 @@ static void drain(struct worker *w)
 {
     tell_all(w, on_drain);
     wait_all(w);
+    // Until the last one is done all loops turn: to the watchdog a thread without a heartbeat hangs.
+    tell_all(w, on_stop);
     for (unsigned i = 0; i < w->n_threads; i++)
         pthread_join(w->threads[i].id, NULL);
 }
@@ -211,7 +240,10 @@ static bool obey(struct worker *w)
             reload(w, &m, fd);
             break;
         case CHANNEL_LOG:
-            log_set_fd(fd);
+            if (m.number)
+                w->pending_log_fd = fd;
+            else
+                change_log(w, fd);
             break;
         case CHANNEL_DRAIN:
             drain(w);
@@ -247,10 +279,12 @@ int worker_run(const struct worker_start *s)
     w->start = s;
     w->gen = s->gen;
     w->n_threads = s->n_threads;
+    w->log_fd = s->log_fd;
+    w->pending_log_fd = -1;
     prctl(PR_SET_NAME, "weir worker", 0, 0, 0);
     metrics_process_open();
     if (!sandbox_drop_privileges() || !sandbox_limit_calls() || loop_helpers_start(HELPERS) ||
-        (s->log_fd >= 0 && !log_start(s->log_fd)) || !start_threads(w))
+        !log_start(s->log_fd) || !start_threads(w)) // a later configuration may have a log where this one has none
         return 1;
     struct channel_msg ready = {.type = CHANNEL_READY, .ok = true};
     channel_send(s->channel, &ready, -1);

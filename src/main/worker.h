@@ -21,7 +21,7 @@ enum channel_type {
     CHANNEL_LISTENER, // supervisor to worker: a socket for the next generation, fd attached
     CHANNEL_RELOAD,   // the bundle of files as a memfd; number
     CHANNEL_DRAIN,
-    CHANNEL_LOG,      // a log file opened anew
+    CHANNEL_LOG,      // the access log's file: from now on (number 0), or with the generation of this number
     CHANNEL_READY,    // worker to supervisor: it accepts
     CHANNEL_DONE,     // a reload is in force (ok) or failed
 };
@@ -30,7 +30,7 @@ struct channel_msg {
     bool ok;
     uint64_t number;
     struct listen_fd listener;
-    char text[CHANNEL_TEXT_MAX]; // the configuration's path
+    char text[CHANNEL_TEXT_MAX]; // the configuration's path; of CHANNEL_DONE: why it failed
 };
 /// One message over a SOCK_SEQPACKET pair; fd -1: none attached. False at the end of the channel.
 bool channel_send(int channel, const struct channel_msg *m, int fd);

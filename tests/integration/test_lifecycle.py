@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Starting, stopping, reloading, dying: what the processes do."""
+import json
 import os
 import pathlib
 import re
@@ -186,6 +187,24 @@ def test_sigterm_completes_what_is_in_flight(weir, origin):
     w.stop()
 
 
+def test_a_drain_may_take_longer_than_a_hang(weir, origin):
+    """One thread is done at once, the other has an answer under way: the first one is idle and does not hang."""
+    go, asked = threading.Event(), threading.Event()
+
+    def handler(x):
+        asked.set()
+        go.wait(3)  # longer than the watchdog waits for a thread that gives no sign
+        x.reply(body=b"completed")
+    o = origin(handler)
+    w = weir("threads 2\n" + PLAIN, app=o.port)
+    with connect(w.http) as c:
+        c.send(request())
+        assert asked.wait(10)
+        w.signal(signal.SIGTERM)
+        assert c.read_response().body == b"completed"
+    w.stop()
+
+
 def test_sigterm_completes_an_upload(weir, origin):
     o = origin()
     w = weir(PLAIN, app=o.port)
@@ -237,6 +256,28 @@ def test_a_killed_supervisor_leaves_nothing(folder):
     w.kill()
     wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in workers), what="the worker's end")
     assert not accepts(w.http)
+
+
+def test_a_killed_supervisor_takes_a_hanging_worker_along(folder):
+    w = Weir(folder, HELLO)
+    w.wait_ports([w.http])
+    wait_until(lambda: "listening" in w.stderr, what="the worker's word that it serves")
+    worker = wait_until(w.workers)[0]
+    os.kill(worker, signal.SIGSTOP)
+    w.kill()
+    wait_until(lambda: not os.path.exists(f"/proc/{worker}"), what="the worker's end")
+
+
+def test_a_worker_that_hangs_is_replaced_whenever_it_does(weir):
+    """Before it serves, or after: what is stopped at once may not have come so far."""
+    w = weir(HELLO)
+    wait_until(lambda: "listening" in w.stderr, what="the worker's word that it serves")
+    first = w.workers()[0]
+    os.kill(first, signal.SIGKILL)
+    second = wait_until(lambda: [p for p in w.workers() if p != first], what="a second worker")[0]
+    os.kill(second, signal.SIGSTOP)
+    wait_until(lambda: [p for p in w.workers() if p not in (first, second)], timeout=20, what="a third worker")
+    assert body(w.http) == b"hello"
 
 
 # ---- reloading
@@ -338,7 +379,92 @@ def test_many_reloads_under_way(weir, origin):
     assert not failures
 
 
+def test_a_worker_that_dies_during_a_reload(weir):
+    """Who asked is told, the last good configuration serves, and the next reload is not refused."""
+    w = weir("admin unix:run/control\n" + HELLO)
+    old = w.workers()[0]
+    os.kill(old, signal.SIGSTOP)
+    w.rewrite("admin unix:run/control\n" + HELLO.replace('"hello"', '"changed"'))
+    done = []
+    asker = threading.Thread(target=lambda: done.append(run_weir(w.folder, "reload")))
+    asker.start()
+    # The watchdog kills the stopped worker while the reload waits for it.
+    asker.join(20)
+    assert done and done[0].returncode == 1
+    wait_until(lambda: w.workers() and w.workers() != [old], what="a new worker")
+    assert body(w.http) == b"hello"
+    assert run_weir(w.folder, "reload").returncode == 0
+    assert body(w.http) == b"changed"
+
+
+def test_a_sighup_without_a_worker_is_not_lost(weir):
+    w = weir(HELLO)
+    w.rewrite(HELLO.replace('"hello"', '"changed"'))
+    os.kill(wait_until(w.workers)[0], signal.SIGKILL)
+    w.signal(signal.SIGHUP)  # the worker is dead, whether the supervisor knows or not
+    wait_until(lambda: "generation 2" in w.stderr, what="the new configuration")
+    assert body(w.http) == b"changed"
+
+
+def test_a_changed_number_of_threads_is_said(weir):
+    w = weir("admin unix:run/control\nthreads 1\n" + HELLO)
+    w.rewrite("admin unix:run/control\nthreads 2\n" + HELLO)
+    done = run_weir(w.folder, "reload")
+    assert done.returncode == 0 and "threads stays 1" in done.stdout
+    assert body(w.http) == b"hello"
+
+
+def test_status_as_json_with_any_name(weir):
+    w = weir('admin unix:run/control\npool "a\\"b" { server 127.0.0.1:@dead@ }\n' + HELLO)
+    done = run_weir(w.folder, "status", "--json")
+    assert done.returncode == 0 and json.loads(done.stdout)["pools"] == ['a"b'], done.stdout
+
+
+def test_more_sockets_than_there_may_be(folder):
+    listens = "".join(f"listen 127.0.1.{n}:{free_port()}\n" for n in range(1, 34))
+    (folder / "weir.conf").write_text(f'threads 128\nsite * {{ {listens} route * -> respond 200 "x" }}\n')
+    done = run_weir(folder, "run", "-c", "weir.conf")
+    assert done.returncode == 1 and "4096" in done.stderr
+
+
 # ---- log files
+
+def test_a_reload_changes_the_log_file(weir, folder):
+    text = HELLO.replace("access off", "access json one.log")
+    w = weir(text)
+    body(w.http)
+    wait_until(lambda: (folder / "one.log").exists() and (folder / "one.log").read_text(), what="a line in the first file")
+    w.rewrite(text.replace("one.log", "two.log"))
+    w.signal(signal.SIGHUP)
+    wait_until((folder / "two.log").exists, what="the second file")
+    wait_until(lambda: "generation 2" in w.stderr, what="the new generation")
+    body(w.http)
+    wait_until(lambda: (folder / "two.log").read_text(), what="a line in the second file")
+    assert (folder / "one.log").read_text().count("\n") == 1
+
+
+def test_sigusr1_leaks_no_descriptor(weir, folder):
+    w = weir(HELLO.replace("access off", "access json access.log"))
+    log = folder / "access.log"
+    worker = wait_until(w.workers)[0]
+    wait_until(lambda: "listening" in w.stderr, what="the worker's word that it serves")
+
+    def to_log(pid):
+        links = []
+        for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+            try:
+                links.append(os.readlink(fd))
+            except FileNotFoundError:
+                pass
+        return sum("access.log" in link for link in links)
+    for n in range(5):
+        log.rename(folder / f"access.log.{n}")
+        w.signal(signal.SIGUSR1)
+        wait_until(log.exists, what="the new file")
+        body(w.http)
+        wait_until(log.read_text, what="a line in the new file")
+    assert to_log(worker) == to_log(w.pid) == 1
+
 
 def test_sigusr1_reopens_the_log(weir, folder):
     w = weir(HELLO.replace("access off", "access json access.log"))
