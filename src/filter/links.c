@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+// What lies in an origin, and what comes in its place.
+#include "filter/links.h"
+
+#include "base/ascii.h"
+#include "base/num.h"
+
+static uint16_t default_port(bool https)
+{
+    return https ? 443 : 80;
+}
+
+// host[:port] up to the end of the authority. False where it is none that we compare (user information, a bad port).
+static bool split_authority(struct span authority, bool https, struct span *ret_host, uint16_t *ret_port)
+{
+    if (span_find(authority, '@') != authority.len)
+        return false;
+    size_t colon = span_rfind(authority, ':');
+    bool v6_only = authority.len && authority.ptr[authority.len - 1] == ']';
+    *ret_host = authority;
+    *ret_port = default_port(https);
+    if (colon == authority.len || v6_only)
+        return authority.len > 0;
+    struct span port = span_skip(authority, colon + 1);
+    uint64_t n;
+    *ret_host = span_first(authority, colon);
+    if (!port.len)
+        return colon > 0;
+    if (!num_parse_dec(port, 65535, &n))
+        return false;
+    *ret_port = (uint16_t)n;
+    return colon > 0;
+}
+
+static size_t authority_len(struct span s)
+{
+    size_t i = 0;
+    while (i < s.len && s.ptr[i] != '/' && s.ptr[i] != '?' && s.ptr[i] != '#' && s.ptr[i] != '\\')
+        i++;
+    return i;
+}
+
+bool link_origin_parse(struct span url, struct arena *a, struct link_origin *ret)
+{
+    struct link_origin o = {.https = span_starts_ci(url, SPAN("https://"))};
+    if (!o.https && !span_starts_ci(url, SPAN("http://")))
+        return false;
+    struct span rest = span_skip(url, o.https ? 8 : 7), host;
+    size_t n = authority_len(rest);
+    if (!split_authority(span_first(rest, n), o.https, &host, &o.port) || !arena_dup(a, host, &o.host))
+        return false;
+    char *p = (char *)(uintptr_t)o.host.ptr;
+    for (size_t i = 0; i < o.host.len; i++) {
+        if (!ascii_is_alnum((unsigned char)p[i]) && !strchr("-._[]:", p[i]))
+            return false;
+        p[i] = (char)ascii_lower((unsigned char)p[i]);
+    }
+    o.path = span_skip(rest, n);
+    while (o.path.len && o.path.ptr[o.path.len - 1] == '/')
+        o.path.len--;
+    if (span_find(o.path, '?') != o.path.len || span_find(o.path, '#') != o.path.len)
+        return false;
+    *ret = o;
+    return true;
+}
+
+bool link_match(const struct link_map *m, struct span url, size_t *ret_len, bool *ret_relative)
+{
+    size_t scheme = 0;
+    bool https = false;
+    if (url.len < 3 || (url.ptr[0] != '/' && (url.ptr[0] | 0x20) != 'h'))
+        return false; // most are of another kind
+    if (span_starts_ci(url, SPAN("http:")))
+        scheme = 5;
+    else if (span_starts_ci(url, SPAN("https:")))
+        scheme = 6, https = true;
+    struct span rest = span_skip(url, scheme);
+    if (!span_starts(rest, SPAN("//")))
+        return false;
+    rest = span_skip(rest, 2);
+    size_t n = authority_len(rest);
+    struct span path = span_skip(rest, n);
+    for (unsigned i = 0; i < m->n; i++) {
+        const struct link_origin *o = &m->v[i];
+        struct span host;
+        uint16_t port;
+        if ((scheme && https != o->https) || !split_authority(span_first(rest, n), o->https, &host, &port))
+            continue;
+        if (port != o->port || !span_eq_ci(host, o->host) || !span_starts(path, o->path))
+            continue;
+        struct span after = span_skip(path, o->path.len);
+        if (after.len && after.ptr[0] != '/' && after.ptr[0] != '?' && after.ptr[0] != '#')
+            continue;
+        *ret_len = scheme + 2 + n + o->path.len;
+        *ret_relative = scheme == 0;
+        return true;
+    }
+    return false;
+}
+
+enum err link_put(const struct link_map *m, struct span url, struct chunkq *out)
+{
+    size_t n;
+    bool relative;
+    enum err e = ERR_OK;
+    if (link_match(m, url, &n, &relative)) {
+        if (!relative) {
+            e = chunkq_append_copy(out, m->scheme.ptr, m->scheme.len);
+            if (!e)
+                e = chunkq_append_copy(out, ":", 1);
+        }
+        if (!e)
+            e = chunkq_append_copy(out, "//", 2);
+        if (!e)
+            e = chunkq_append_copy(out, m->authority.ptr, m->authority.len);
+        url = span_skip(url, n);
+    }
+    return e || !url.len ? e : chunkq_append_copy(out, url.ptr, url.len);
+}
+
+struct span link_rewrite(const struct link_map *m, struct span url, struct arena *a)
+{
+    size_t n;
+    bool relative;
+    if (!link_match(m, url, &n, &relative))
+        return url;
+    struct span rest = span_skip(url, n);
+    return relative ? arena_printf(a, "//%.*s%.*s", SPAN_ARG(m->authority), SPAN_ARG(rest))
+                    : arena_printf(a, "%.*s://%.*s%.*s", SPAN_ARG(m->scheme), SPAN_ARG(m->authority), SPAN_ARG(rest));
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f';
+}
+
+// HTML's rules for the refresh pragma: a time, then `;` or `,`, then perhaps `url =`, then the URL, perhaps in quotes.
+bool link_in_refresh(struct span c, size_t *ret_start, size_t *ret_len)
+{
+    size_t i = 0;
+    while (i < c.len && is_space(c.ptr[i]))
+        i++;
+    while (i < c.len && ((c.ptr[i] >= '0' && c.ptr[i] <= '9') || c.ptr[i] == '.'))
+        i++;
+    while (i < c.len && is_space(c.ptr[i]))
+        i++;
+    if (i < c.len && (c.ptr[i] == ';' || c.ptr[i] == ','))
+        i++;
+    while (i < c.len && is_space(c.ptr[i]))
+        i++;
+    if (span_starts_ci(span_skip(c, i), SPAN("url"))) {
+        size_t k = i + 3;
+        while (k < c.len && is_space(c.ptr[k]))
+            k++;
+        if (k < c.len && c.ptr[k] == '=')
+            for (i = k + 1; i < c.len && is_space(c.ptr[i]);)
+                i++;
+    }
+    size_t len = c.len - i;
+    if (len && (c.ptr[i] == '"' || c.ptr[i] == '\'')) {
+        i++;
+        len = span_find(span_skip(c, i), c.ptr[i - 1]);
+    }
+    *ret_start = i;
+    *ret_len = len;
+    return len > 0;
+}

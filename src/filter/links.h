@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// Links that name a backend come out naming the proxy: in HTML, in CSS, and by exact text elsewhere.
+#ifndef WEIR_FILTER_LINKS_H
+#define WEIR_FILTER_LINKS_H
+
+#include "base/arena.h"
+#include "filter/filter.h"
+
+/// An origin that is hidden, with the path under which it is mounted.
+struct link_origin {
+    bool https;
+    struct span host; // lower case, without brackets' change
+    uint16_t port;
+    struct span path; // without its final slash; empty: the whole origin
+};
+
+/// Parses `http://HOST[:PORT][/PATH]` (or https); spans live in the arena. False for anything else.
+bool link_origin_parse(struct span url, struct arena *a, struct link_origin *ret);
+
+/// What stands in the place of what. Lives as long as the filters that use it.
+struct link_map {
+    const struct link_origin *v;
+    unsigned n;
+    struct span scheme, authority; // of the proxy, as the client sees it
+};
+
+/// Whether the URL lies in one of the origins, by its parsed scheme, host and port (`http://backend.evil.example` does not lie in
+/// `http://backend`). *ret_len: how much of it names the origin and its path; *ret_relative: it begins with `//`.
+bool link_match(const struct link_map *m, struct span url, size_t *ret_len, bool *ret_relative);
+/// Appends the URL, rewritten where it lies in an origin, to the queue.
+MUST_USE enum err link_put(const struct link_map *m, struct span url, struct chunkq *out);
+/// A whole field value or attribute; the same span where nothing is to be changed. NULL pointer when memory is out.
+struct span link_rewrite(const struct link_map *m, struct span url, struct arena *a);
+/// Of `0; url=URL` (a Refresh field, a meta element's content) where the URL is: false where there is none.
+bool link_in_refresh(struct span content, size_t *ret_start, size_t *ret_len);
+
+/// HTML by the WHATWG's tokenizer, without a tree: URL attributes, srcset, meta refresh, style attributes and elements. What is
+/// not surely a link passes octet for octet. NULL when memory is out.
+struct filter *html_links_new(const struct link_map *m);
+struct filter *css_links_new(const struct link_map *m);
+/// Other text: the origins as exact strings, with slashes plain or escaped (`\/`), where no character of a host name follows.
+struct filter *text_links_new(const struct link_map *m);
+
+#endif
