@@ -64,12 +64,23 @@ bool link_origin_parse(struct span url, struct arena *a, struct link_origin *ret
     return true;
 }
 
-bool link_match(const struct link_map *m, struct span url, size_t *ret_len, bool *ret_relative)
+// A path that begins with the prefix was made by a server that knows where it is mounted.
+static bool match_path(const struct link_map *m, struct span url, struct link_change *ret)
+{
+    struct span rest = span_skip(url, m->prefix.len);
+    bool there = span_starts(url, m->prefix) && (!rest.len || rest.ptr[0] == '/' || rest.ptr[0] == '?' || rest.ptr[0] == '#');
+    *ret = (struct link_change){0};
+    return m->prefix.len && !there;
+}
+
+bool link_match(const struct link_map *m, struct span url, struct link_change *ret)
 {
     size_t scheme = 0;
     bool https = false;
-    if (url.len < 3 || (url.ptr[0] != '/' && (url.ptr[0] | 0x20) != 'h'))
+    if (!url.len || (url.ptr[0] != '/' && (url.ptr[0] | 0x20) != 'h'))
         return false; // most are of another kind
+    if (url.ptr[0] == '/' && (url.len == 1 || url.ptr[1] != '/'))
+        return match_path(m, url, ret);
     if (span_starts_ci(url, SPAN("http:")))
         scheme = 5;
     else if (span_starts_ci(url, SPAN("https:")))
@@ -91,8 +102,7 @@ bool link_match(const struct link_map *m, struct span url, size_t *ret_len, bool
         struct span after = span_skip(path, o->path.len);
         if (after.len && after.ptr[0] != '/' && after.ptr[0] != '?' && after.ptr[0] != '#')
             continue;
-        *ret_len = scheme + 2 + n + o->path.len;
-        *ret_relative = scheme == 0;
+        *ret = (struct link_change){scheme + 2 + n + o->path.len, scheme > 0, true};
         return true;
     }
     return false;
@@ -100,33 +110,27 @@ bool link_match(const struct link_map *m, struct span url, size_t *ret_len, bool
 
 enum err link_put(const struct link_map *m, struct span url, struct chunkq *out)
 {
-    size_t n;
-    bool relative;
-    enum err e = ERR_OK;
-    if (link_match(m, url, &n, &relative)) {
-        if (!relative) {
-            e = chunkq_append_copy(out, m->scheme.ptr, m->scheme.len);
-            if (!e)
-                e = chunkq_append_copy(out, ":", 1);
+    struct link_change c;
+    if (link_match(m, url, &c)) {
+        struct span v[] = {c.scheme ? m->scheme : SPAN(""), c.scheme ? SPAN(":") : SPAN(""), c.authority ? SPAN("//") : SPAN(""), c.authority ? m->authority : SPAN(""), m->prefix};
+        for (size_t i = 0; i < ARRAY_LEN(v); i++) {
+            enum err e = v[i].len ? chunkq_append_copy(out, v[i].ptr, v[i].len) : ERR_OK;
+            if (e)
+                return e;
         }
-        if (!e)
-            e = chunkq_append_copy(out, "//", 2);
-        if (!e)
-            e = chunkq_append_copy(out, m->authority.ptr, m->authority.len);
-        url = span_skip(url, n);
+        url = span_skip(url, c.cut);
     }
-    return e || !url.len ? e : chunkq_append_copy(out, url.ptr, url.len);
+    return url.len ? chunkq_append_copy(out, url.ptr, url.len) : ERR_OK;
 }
 
 struct span link_rewrite(const struct link_map *m, struct span url, struct arena *a)
 {
-    size_t n;
-    bool relative;
-    if (!link_match(m, url, &n, &relative))
+    struct link_change c;
+    if (!link_match(m, url, &c))
         return url;
-    struct span rest = span_skip(url, n);
-    return relative ? arena_printf(a, "//%.*s%.*s", SPAN_ARG(m->authority), SPAN_ARG(rest))
-                    : arena_printf(a, "%.*s://%.*s%.*s", SPAN_ARG(m->scheme), SPAN_ARG(m->authority), SPAN_ARG(rest));
+    struct span scheme = c.scheme ? m->scheme : SPAN(""), authority = c.authority ? m->authority : SPAN("");
+    return arena_printf(a, "%.*s%s%s%.*s%.*s%.*s", SPAN_ARG(scheme), c.scheme ? ":" : "", c.authority ? "//" : "", SPAN_ARG(authority), SPAN_ARG(m->prefix),
+                        SPAN_ARG(span_skip(url, c.cut)));
 }
 
 static bool is_space(char c)

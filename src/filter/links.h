@@ -22,11 +22,18 @@ struct link_map {
     const struct link_origin *v;
     unsigned n;
     struct span scheme, authority; // of the proxy, as the client sees it
+    struct span prefix;            // under which path the origins are mounted there, without its final slash; empty: none
+};
+
+/// What is done to a URL: its first `cut` bytes go, and these come in their place.
+struct link_change {
+    size_t cut;
+    bool scheme, authority; // the prefix in any case
 };
 
 /// Whether the URL lies in one of the origins, by its parsed scheme, host and port (`http://backend.evil.example` does not lie in
-/// `http://backend`). *ret_len: how much of it names the origin and its path; *ret_relative: it begins with `//`.
-bool link_match(const struct link_map *m, struct span url, size_t *ret_len, bool *ret_relative);
+/// `http://backend`); or whether it is a path alone, which a prefix makes another one.
+bool link_match(const struct link_map *m, struct span url, struct link_change *ret);
 /// Appends the URL, rewritten where it lies in an origin, to the queue.
 MUST_USE enum err link_put(const struct link_map *m, struct span url, struct chunkq *out);
 /// A whole field value or attribute; the same span where nothing is to be changed. NULL pointer when memory is out.

@@ -47,6 +47,11 @@ static void put_proxy(struct text_links *x, bool escaped)
     tokens_put(&x->t, m->scheme.ptr, m->scheme.len);
     tokens_put(&x->t, escaped ? ":\\/\\/" : "://", escaped ? 5 : 3);
     tokens_put(&x->t, m->authority.ptr, m->authority.len);
+    for (size_t i = 0; i < m->prefix.len; i++) {
+        if (escaped && m->prefix.ptr[i] == '/')
+            tokens_put(&x->t, "\\", 1);
+        tokens_put(&x->t, m->prefix.ptr + i, 1);
+    }
 }
 
 // At an `h`: the length that is done with, 0 where more is needed.

@@ -18,6 +18,9 @@ struct builder {
 /// Zeroed memory of the generation; NULL (and a diagnostic) when memory is out.
 void *build_alloc(struct builder *b, size_t size);
 
+/// The values of an option that takes several; in the generation's memory.
+const struct span *build_option_words(struct builder *b, const struct conf_stmt *s, const char *option, unsigned *ret_n);
+
 /// A block's `timeouts` over those outside of it.
 struct timeouts build_timeouts(const struct conf_stmt *block, const struct timeouts *outer);
 struct timeouts build_timeouts_default(void);
@@ -32,6 +35,8 @@ void build_own_addresses(struct builder *b);
 bool build_fields(struct builder *b, const struct conf_stmt *block, struct field_ops *ret);
 /// The `compress` statement of a block, or what holds outside of it; NULL where there is none.
 const struct compress *build_compress(struct builder *b, const struct conf_stmt *block, const struct compress *outer);
+/// The `rewrite-links` statement of a route or its site; NULL where there is none.
+const struct rewrite_links *build_rewrite_links(struct builder *b, const struct conf_stmt *route);
 void build_route(struct builder *b, const struct conf_stmt *s, const struct timeouts *outer, struct route *ret);
 /// NULL when memory is out.
 struct site *build_site(struct builder *b, const struct conf_stmt *s);

@@ -50,17 +50,7 @@ static void build_types(struct builder *b, const struct conf_stmt *s, struct com
     c->n_types = ARRAY_LEN(default_types);
     if (!conf_option(s, "types"))
         return;
-    struct span *v = (struct span *)build_alloc(b, s->n_args * sizeof *v);
-    unsigned n = 0;
-    bool behind = false;
-    for (unsigned i = 0; v && i < s->n_args; i++) {
-        bool mine = s->args[i].option && span_eq(span_str(s->args[i].option), SPAN("types"));
-        if (mine && behind)
-            v[n++] = s->args[i].text;
-        behind = mine;
-    }
-    c->types = v;
-    c->n_types = n;
+    c->types = build_option_words(b, s, "types", &c->n_types);
 }
 
 const struct compress *build_compress(struct builder *b, const struct conf_stmt *block, const struct compress *outer)

@@ -37,7 +37,7 @@ enum err content_send_head(struct exchange *x, struct chunkq *q, bool end)
     enum filter_more more = more_to_come(x, end, q->bytes > 0);
     struct chunkq out;
     chunkq_init(&out);
-    bool done;
+    bool done = false;
     // Before the head: content that is broken from its beginning becomes an error page.
     enum err e = filter_chain_run(x->filters, q, &out, more, &done);
     bool whole = done && end;

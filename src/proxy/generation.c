@@ -12,6 +12,20 @@ void *build_alloc(struct builder *b, size_t size)
     return p;
 }
 
+const struct span *build_option_words(struct builder *b, const struct conf_stmt *s, const char *option, unsigned *ret_n)
+{
+    struct span *v = (struct span *)build_alloc(b, (s->n_args + 1) * sizeof *v);
+    bool behind = false; // the first value of an option is its own word
+    *ret_n = 0;
+    for (unsigned i = 0; v && i < s->n_args; i++) {
+        bool mine = s->args[i].option && span_eq(span_str(s->args[i].option), span_str(option));
+        if (mine && behind)
+            v[(*ret_n)++] = s->args[i].text;
+        behind = mine;
+    }
+    return v;
+}
+
 static void build_all(struct builder *b)
 {
     const struct conf_stmt *root = conf_root(b->conf);

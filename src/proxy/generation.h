@@ -9,6 +9,7 @@
 #include "admin/metrics.h"
 #include "balance/pool.h"
 #include "conf/conf.h"
+#include "filter/links.h"
 #include "http/coding.h"
 #include "http/h1.h"
 #include "net/dns.h"
@@ -54,6 +55,14 @@ struct compress {
     unsigned n_types;
 };
 
+/// `rewrite-links`: which origins come out naming us, and in which types besides HTML and CSS.
+struct rewrite_links {
+    const struct link_origin *origins;
+    unsigned n_origins;
+    const struct span *types; // media_matches patterns
+    unsigned n_types;
+};
+
 enum route_target { TARGET_POOL, TARGET_REDIRECT, TARGET_RESPOND, TARGET_FILES };
 
 struct route {
@@ -69,6 +78,7 @@ struct route {
     struct rules deny; // the route's own, then the site's
     struct field_ops fields;
     const struct compress *compress; // its own or its site's; NULL: none
+    const struct rewrite_links *links; // the same
     const struct span *upgrades; // tokens that may pass, lower case
     unsigned n_upgrades;
     struct span where; // FILE:LINE

@@ -16,7 +16,7 @@ static void fixture_init(struct fixture *f)
     arena_init(&f->arena, 1 << 20);
     for (unsigned i = 0; i < 3; i++)
         assert_true(link_origin_parse(span_str(urls[i]), &f->arena, &f->origins[i]));
-    f->map = (struct link_map){f->origins, 3, SPAN("https"), SPAN("shop.test")};
+    f->map = (struct link_map){f->origins, 3, SPAN("https"), SPAN("shop.test"), SPAN("")};
 }
 
 typedef struct filter *(*make_fn)(const struct link_map *m);
@@ -124,6 +124,30 @@ static void exact_strings(void **state)
     expect(text_links_new, "hhttp://127.0.0.1:18081 http://127.0.0.1:180811 " B, "h" P " http://127.0.0.1:180811 " P);
 }
 
+// Mounted under another path: what names the origin or is a path alone gets the prefix, what has it already does not.
+static void under_a_prefix(void **state)
+{
+    (void)state;
+    static const struct {
+        make_fn make;
+        const char *in, *want;
+    } rows[] = {
+        {html_links_new, "<a href='" B "/x'><a href=/y><a href='/wiki/z'><a href='/wikipedia'><a href=rel><a href='//other/q'>",
+         "<a href='" P "/wiki/x'><a href=/wiki/y><a href='/wiki/z'><a href='/wiki/wikipedia'><a href=rel><a href='//other/q'>"},
+        {css_links_new, "a{b:url(/c)}", "a{b:url(/wiki/c)}"},
+        {text_links_new, "\"/x\" http:\\/\\/backend.internal\\/", "\"/x\" https:\\/\\/shop.test\\/wiki\\/"},
+    };
+    struct fixture f;
+    fixture_init(&f);
+    f.map.prefix = SPAN("/wiki");
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char *got = run_all(rows[i].make, &f.map, rows[i].in, strlen(rows[i].in), 5, 0);
+        assert_string_equal(got, rows[i].want);
+        free(got);
+    }
+    arena_fini(&f.arena);
+}
+
 static void refresh(void **state)
 {
     (void)state;
@@ -161,7 +185,7 @@ static void random_documents(void **state)
                                         "</title>", "href=", "src=" B, "\xc3\xa4", "<meta http-equiv=refresh content='0;url=" B "'>"};
     struct fixture f;
     fixture_init(&f);
-    struct link_map none = {f.origins, 0, SPAN("https"), SPAN("shop.test")};
+    struct link_map none = {f.origins, 0, SPAN("https"), SPAN("shop.test"), SPAN("")};
     for (uint32_t seed = 1; seed < 1500; seed++) {
         struct text doc = {NULL, 0, 0};
         uint32_t r = seed;
@@ -220,7 +244,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(attributes), cmocka_unit_test(elements), cmocka_unit_test(untouched), cmocka_unit_test(style_sheets), cmocka_unit_test(exact_strings),
-        cmocka_unit_test(refresh),    cmocka_unit_test(origins),  cmocka_unit_test(random_documents), cmocka_unit_test(too_long),
+        cmocka_unit_test(under_a_prefix), cmocka_unit_test(refresh),    cmocka_unit_test(origins),  cmocka_unit_test(random_documents), cmocka_unit_test(too_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

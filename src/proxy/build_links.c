@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// `rewrite-links`: the origins that are hidden, and the types besides HTML and CSS in which they stand as text.
+#include "proxy/build.h"
+
+static const struct conf_stmt *first_server(const struct builder *b, const struct conf_stmt *route)
+{
+    const struct conf_stmt *t = route->target;
+    bool to_pool = t && t->n_args > 1 && span_eq(t->args[0].text, SPAN("pool"));
+    const struct conf_stmt *pool = to_pool ? conf_definition(b->conf, CONF_POOL, t->args[1].text) : NULL;
+    return pool ? conf_child(pool, CONF_SERVER) : NULL;
+}
+
+// Where the statement names no origin: the servers of the route's pool.
+static void servers_origins(struct builder *b, const struct conf_stmt *route, struct rewrite_links *r)
+{
+    unsigned n = 0;
+    for (const struct conf_stmt *s = first_server(b, route); s; s = conf_next(s))
+        n++;
+    struct link_origin *v = (struct link_origin *)build_alloc(b, (n + 1) * sizeof *v);
+    r->origins = v;
+    for (const struct conf_stmt *s = first_server(b, route); v && s; s = conf_next(s)) {
+        struct span at = s->args[0].text;
+        bool whole = span_find_span(at, SPAN("://")) < at.len;
+        struct span url = whole ? at : arena_printf(b->a, "http://%.*s", SPAN_ARG(at));
+        r->n_origins += link_origin_parse(url, b->a, &v[r->n_origins]); // sockets have none
+    }
+}
+
+static void named_origins(struct builder *b, const struct conf_stmt *s, struct rewrite_links *r)
+{
+    unsigned n = conf_plain_args(s);
+    struct link_origin *v = (struct link_origin *)build_alloc(b, n * sizeof *v);
+    r->origins = v;
+    for (unsigned i = 0; v && i < n; i++) {
+        if (link_origin_parse(s->args[i].text, b->a, &v[r->n_origins]))
+            r->n_origins++;
+        else
+            conf_error(b->diags, b->conf, &s->args[i].pos, "`%.*s` is no origin: http://HOST[:PORT][/PATH], or https://", SPAN_ARG(s->args[i].text));
+    }
+}
+
+const struct rewrite_links *build_rewrite_links(struct builder *b, const struct conf_stmt *route)
+{
+    const struct conf_stmt *s = conf_child(route, CONF_REWRITE_LINKS);
+    if (!s)
+        s = conf_child(route->parent, CONF_REWRITE_LINKS);
+    if (!s || (conf_plain_args(s) == 1 && span_eq(s->args[0].text, SPAN("off"))))
+        return NULL;
+    struct rewrite_links *r = (struct rewrite_links *)build_alloc(b, sizeof *r);
+    if (!r)
+        return NULL;
+    if (conf_plain_args(s))
+        named_origins(b, s, r);
+    else
+        servers_origins(b, route, r);
+    r->types = build_option_words(b, s, "types", &r->n_types);
+    return r;
+}
