@@ -11,6 +11,7 @@
 #include "session/transport.h"
 
 struct client_conn;
+struct client_settings;
 
 /// What a listener's configuration says of its clients. The owner keeps it alive while connections have it.
 struct client_settings {
@@ -19,6 +20,12 @@ struct client_settings {
     uint64_t between_ms; // between two pieces of content, in either direction
     struct h1_limits limits;
     struct span scheme; // "http" or "https"
+    /// Lays a layer (TLS) over the fresh socket, on the connection's fiber, before anything is read; NULL: none. On success
+    /// t->ops and t->info are set, and t->info->alpn says which protocol follows. A failure closes the connection.
+    enum err (*secure)(struct transport *t, const struct client_settings *s, uint64_t deadline);
+    const void *secure_arg; // for secure
+    uint64_t handshake_ms;  // how long that may take
+    struct span alpn;       // protocols for secure to agree on, ours first, as RFC 7301 writes the list
 };
 
 struct client_hooks {
@@ -47,6 +54,7 @@ struct client_conn {
     bool busy;     // a fiber serves it
     bool draining; // ends after the present answer
     bool reset;    // to be closed by a reset
+    bool begun;    // its layer, where it has one, is there
 };
 
 /// Takes an accepted descriptor over. The caller has filled hooks, settings, owner, listener and peer. On

@@ -274,7 +274,7 @@ static bool h1_ready(const struct client_stream *s)
 
 static void h1_end_write(struct client_stream *s)
 {
-    io_shutdown_write(&h1_of(s)->conn->t.io);
+    transport_end_write(&h1_of(s)->conn->t);
 }
 
 static const struct client_ops h1_ops = {
@@ -357,7 +357,7 @@ static void linger(struct client_h1 *h)
     enum err e = transport_recv_now(&c->t, sink, 4096, &n);
     if (e == ERR_AGAIN && h->body.complete && h1_input_len(&h->input) == 0)
         return; // nothing unread
-    io_shutdown_write(&c->t.io);
+    transport_end_write(&c->t);
     while ((!e || e == ERR_AGAIN) && total < LINGER_BYTES) {
         e = transport_recv(&c->t, sink, 4096, deadline, &n);
         if (!e)
@@ -369,7 +369,7 @@ static void linger(struct client_h1 *h)
 static void confirm(struct client_h1 *h)
 {
     struct transport *t = &h->conn->t;
-    io_shutdown_write(&t->io);
+    transport_end_write(t);
     for (uint64_t end = loop_now_ms() + CONFIRM_MS; loop_now_ms() < end;) {
         char sink;
         size_t n;
@@ -455,6 +455,14 @@ static void refuse_head(struct client_h1 *h, const struct h1_head *head, struct 
 
 static void on_idle_event(struct io *io);
 
+// Once a connection: its layer, if it is to have one.
+static bool begin(struct client_conn *c)
+{
+    const struct client_settings *s = c->settings;
+    c->begun = true;
+    return likely(!s->secure) || !s->secure(&c->t, s, deadline_in(s->handshake_ms));
+}
+
 static void client_fiber(void *arg)
 {
     struct client_conn *c = (struct client_conn *)arg;
@@ -466,6 +474,8 @@ static void client_fiber(void *arg)
     h.conn = c;
     h.arena = &a;
     arena_init(&a, 0);
+    if (unlikely(!c->begun))
+        go_on = begin(c);
     while (go_on) {
         h.limits = c->settings->limits;
         enum err e = read_head(&h, &head);
@@ -524,8 +534,9 @@ enum err client_start(struct client_conn *c, int fd)
     timer_init(&c->timer, on_idle_timer);
     c->t.ops = NULL;
     c->t.layer = NULL;
+    c->t.info = NULL;
     c->n_requests = 0;
-    c->busy = c->draining = c->reset = false;
+    c->busy = c->draining = c->reset = c->begun = false;
     enum err e = io_open(&c->t.io, fd);
     if (e)
         return e;

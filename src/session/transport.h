@@ -8,10 +8,24 @@
 
 struct transport;
 
+/// What a layer agreed on with the other side; lives as long as the layer. Spans are empty where there is nothing.
+struct transport_info {
+    struct span version, cipher; // "TLSv1.3", "TLS_AES_128_GCM_SHA256"
+    struct span alpn;            // the protocol that was agreed on: "h2", "http/1.1", or none
+    struct span name;            // the server's name that the client asked for (SNI): lower case, no final dot
+    struct span client_subject;  // of the client's certificate, verified
+    uint64_t client_policy;      // what was demanded of the client's certificate; 0: nothing
+    bool resumed;
+};
+
 struct transport_ops {
     enum err (*recv)(struct transport *t, void *buf, size_t cap, uint64_t deadline, size_t *ret_n);
     enum err (*recv_now)(struct transport *t, void *buf, size_t cap, size_t *ret_n);
     enum err (*send_queue)(struct transport *t, struct chunkq *q, uint64_t stall_ms);
+    /// Waits until recv_now is worth trying.
+    enum err (*wait_readable)(struct transport *t, uint64_t deadline);
+    /// Ends our direction: the layer's own end (close_notify), then the socket's.
+    void (*end_write)(struct transport *t);
     /// Says goodbye (close_notify) as far as that goes without waiting, and frees the layer; the socket
     /// stays.
     void (*end)(struct transport *t);
@@ -21,6 +35,7 @@ struct transport {
     struct io io;
     const struct transport_ops *ops; // NULL: plain
     void *layer;
+    const struct transport_info *info; // NULL: plain
 };
 
 static inline MUST_USE enum err transport_recv(struct transport *t, void *buf, size_t cap, uint64_t deadline,
@@ -37,12 +52,24 @@ static inline MUST_USE enum err transport_send_queue(struct transport *t, struct
 {
     return likely(!t->ops) ? io_send_queue(&t->io, q, stall_ms) : t->ops->send_queue(t, q, stall_ms);
 }
+static inline MUST_USE enum err transport_wait_readable(struct transport *t, uint64_t deadline)
+{
+    return likely(!t->ops) ? io_wait_readable(&t->io, deadline) : t->ops->wait_readable(t, deadline);
+}
+static inline void transport_end_write(struct transport *t)
+{
+    if (likely(!t->ops))
+        io_shutdown_write(&t->io);
+    else
+        t->ops->end_write(t);
+}
 /// Ends the layer, if any, and closes the socket.
 static inline void transport_close(struct transport *t)
 {
     if (t->ops)
         t->ops->end(t);
     t->ops = NULL;
+    t->info = NULL;
     io_close(&t->io);
 }
 

@@ -274,12 +274,12 @@ static enum err h1_wait(struct upstream_stream *s, uint64_t deadline)
     struct upstream_conn *u = upstream_of(s);
     if (h1_input_len(&u->input) > 0)
         return ERR_OK;
-    return io_wait_readable(&u->t.io, deadline);
+    return transport_wait_readable(&u->t, deadline);
 }
 
 static void h1_end_write(struct upstream_stream *s)
 {
-    io_shutdown_write(&upstream_of(s)->t.io);
+    transport_end_write(&upstream_of(s)->t);
 }
 
 // A server that refuses or redirects a request with content may have done so without reading the content, and
