@@ -15,8 +15,12 @@ void conf_source_init(struct conf_source *s, bool disk)
 
 void conf_source_fini(struct conf_source *s)
 {
+    for (struct conf_folder *f = s->folders; f; f = f->next)
+        if (f->fd >= 0)
+            close(f->fd);
     arena_fini(&s->arena);
     s->files = NULL;
+    s->folders = s->last_folder = NULL;
 }
 
 static struct conf_file *find(const struct conf_source *s, const char *path)
@@ -134,24 +138,75 @@ const char **conf_source_glob(struct conf_source *s, const char *pattern)
     return list;
 }
 
+// ---- Folders
+
+static struct conf_folder *add_folder(struct conf_source *s, struct span path)
+{
+    struct conf_folder *f = (struct conf_folder *)arena_zalloc(&s->arena, sizeof *f), **end = s->last_folder ? &s->last_folder->next : &s->folders;
+    if (!f || !(f->path = arena_cstr(&s->arena, path)))
+        return NULL;
+    f->fd = -1;
+    *end = s->last_folder = f;
+    return f;
+}
+
+int conf_source_folder(struct conf_source *s, const char *path, const char **ret_why)
+{
+    struct conf_folder *f = s->folders;
+    while (f && strcmp(f->path, path) != 0)
+        f = f->next;
+    *ret_why = "it was not passed along";
+    if (f || !s->disk)
+        return f ? f->fd : -1;
+    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    *ret_why = fd < 0 ? strerror(errno) : "out of memory";
+    f = fd < 0 ? NULL : add_folder(s, span_str(path));
+    if (f)
+        f->fd = fd;
+    else if (fd >= 0)
+        close(fd);
+    return f ? fd : -1;
+}
+
+void conf_source_give_folder(struct conf_source *s, int fd)
+{
+    struct conf_folder *f = s->folders;
+    while (f && f->fd >= 0)
+        f = f->next;
+    if (f)
+        f->fd = fd;
+    else
+        close(fd);
+}
+
 // ---- One run of bytes: for each file its path's length, its content's length (8 bytes each, this machine's order), and both.
+
+#define IS_FOLDER UINT64_MAX // instead of a content's length
+
+static char *put_entry(char *o, const char *path, uint64_t content_len, struct span content)
+{
+    uint64_t len[2] = {strlen(path), content_len};
+    memcpy(o, len, 16);
+    memcpy(o + 16, path, len[0]);
+    if (content.len)
+        memcpy(o + 16 + len[0], content.ptr, content.len);
+    return o + 16 + len[0] + content.len;
+}
 
 bool conf_source_pack(const struct conf_source *s, struct arena *a, struct span *ret)
 {
     size_t total = 0;
     for (const struct conf_file *f = s->files; f; f = f->next)
         total += 16 + strlen(f->path) + f->content.len;
+    for (const struct conf_folder *f = s->folders; f; f = f->next)
+        total += 16 + strlen(f->path);
     char *p = arena_bytes(a, total), *o = p;
     if (!p)
         return false;
-    for (const struct conf_file *f = s->files; f; f = f->next) {
-        uint64_t len[2] = {strlen(f->path), f->content.len};
-        memcpy(o, len, 16);
-        memcpy(o + 16, f->path, len[0]);
-        if (len[1])
-            memcpy(o + 16 + len[0], f->content.ptr, len[1]);
-        o += 16 + len[0] + len[1];
-    }
+    for (const struct conf_file *f = s->files; f; f = f->next)
+        o = put_entry(o, f->path, f->content.len, f->content);
+    for (const struct conf_folder *f = s->folders; f; f = f->next)
+        o = put_entry(o, f->path, IS_FOLDER, SPAN_NONE);
     *ret = span_of(p, total);
     return true;
 }
@@ -164,10 +219,14 @@ bool conf_source_unpack(struct conf_source *s, struct span packed)
             return false;
         memcpy(len, packed.ptr, 16);
         packed = span_skip(packed, 16);
+        bool folder = len[1] == IS_FOLDER;
+        if (folder)
+            len[1] = 0;
         if (len[0] > packed.len || len[1] > packed.len - len[0])
             return false;
-        struct conf_file *f = add(s, span_first(packed, len[0]));
-        if (!f || !arena_dup(&s->arena, span_of(packed.ptr + len[0], len[1]), &f->content))
+        struct span path = span_first(packed, len[0]);
+        struct conf_file *f = folder ? NULL : add(s, path);
+        if (folder ? !add_folder(s, path) : !f || !arena_dup(&s->arena, span_of(packed.ptr + len[0], len[1]), &f->content))
             return false;
         packed = span_skip(packed, len[0] + len[1]);
     }

@@ -15,10 +15,18 @@ struct conf_file {
     struct conf_file *next;
 };
 
+/// A folder whose files are served: who may enter it opens it for who may not.
+struct conf_folder {
+    const char *path;
+    int fd; // O_PATH, or -1: not passed along
+    struct conf_folder *next;
+};
+
 /// Files by path, each read once. All memory is in its arena.
 struct conf_source {
     struct arena arena;
     struct conf_file *files;
+    struct conf_folder *folders, *last_folder;
     bool disk; // may read files that it does not have yet
 };
 void conf_source_init(struct conf_source *s, bool disk);
@@ -29,7 +37,12 @@ bool conf_source_read(struct conf_source *s, const char *path, struct span *ret,
 const char **conf_source_glob(struct conf_source *s, const char *pattern);
 /// Puts a file in without reading it.
 bool conf_source_put(struct conf_source *s, const char *path, struct span content);
-/// All files as one run of bytes, and back. False when memory is out, or for a malformed run.
+/// The descriptor (O_PATH, the source's own) of a folder; -1 with *ret_why where it cannot be opened.
+int conf_source_folder(struct conf_source *s, const char *path, const char **ret_why);
+/// After unpacking: the folders have no descriptors yet. This one is now the source's, for its next folder without one
+/// (they stand in the order that they had before); closed where there is none.
+void conf_source_give_folder(struct conf_source *s, int fd);
+/// All files and the folders' paths as one run of bytes, and back. False when memory is out, or for a malformed run.
 bool conf_source_pack(const struct conf_source *s, struct arena *a, struct span *ret);
 bool conf_source_unpack(struct conf_source *s, struct span packed);
 

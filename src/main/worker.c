@@ -18,7 +18,7 @@
 #include "io/loop.h"
 #include "main/sandbox.h"
 
-enum { HELPERS = 4, BEAT_MS = 200, PENDING_MAX = 4096 };
+enum { HELPERS = 4, BEAT_MS = 200, PENDING_MAX = 4096, FOLDERS_MAX = 4096 };
 
 struct worker;
 
@@ -40,6 +40,8 @@ struct worker {
     unsigned n_threads;
     struct listen_fd pending[PENDING_MAX]; // for the next generation
     unsigned n_pending;
+    int folders[FOLDERS_MAX]; // for the next generation too, in the order of its bundle
+    unsigned n_folders;
     int log_fd, pending_log_fd;
 };
 
@@ -144,26 +146,46 @@ static bool read_bundle(int fd, struct arena *a, struct span *ret)
     return p != NULL;
 }
 
-// On failure the message's text is the reason.
-static struct generation *build(const char *path, int fd, uint64_t number, struct channel_msg *answer)
+// The files go with the configuration, which is asked for them as long as it lives. NULL: out of memory, or no bundle.
+static struct conf_source *source_of(struct worker *w, int fd)
 {
     struct arena a;
-    struct conf_source src;
     struct span packed;
-    struct generation *g = NULL;
+    struct conf_source *src = (struct conf_source *)mem_alloc(sizeof *src);
+    if (!src)
+        return NULL;
     arena_init(&a, 0);
-    conf_source_init(&src, false);
-    struct conf_diags *d = conf_diags_new();
-    if (d && read_bundle(fd, &a, &packed) && conf_source_unpack(&src, packed)) {
-        struct conf *c = conf_load(&src, path, d);
-        g = c ? generation_new(c, d, number) : NULL;
-        conf_unref(c);
-        if (!g)
-            snprintf(answer->text, sizeof answer->text, "%.*s", SPAN_ARG(conf_diags_text(d)));
-    }
-    conf_diags_free(d);
-    conf_source_fini(&src);
+    conf_source_init(src, false);
+    bool ok = read_bundle(fd, &a, &packed) && conf_source_unpack(src, packed);
     arena_fini(&a);
+    for (unsigned i = 0; i < w->n_folders; i++)
+        conf_source_give_folder(src, w->folders[i]);
+    w->n_folders = 0;
+    if (ok)
+        return src;
+    conf_source_fini(src);
+    mem_free(src);
+    return NULL;
+}
+
+// On failure the message's text is the reason.
+static struct generation *build(struct worker *w, const struct channel_msg *m, int fd, struct channel_msg *answer)
+{
+    struct conf_source *src = source_of(w, fd);
+    struct conf_diags *d = conf_diags_new();
+    struct conf *c = d && src ? conf_load(src, m->text, d) : NULL;
+    struct generation *g = NULL;
+    if (c) {
+        conf_own_files(c);
+        g = generation_new(c, d, m->number);
+        conf_unref(c);
+    } else if (src) {
+        conf_source_fini(src);
+        mem_free(src);
+    }
+    if (!g && d)
+        snprintf(answer->text, sizeof answer->text, "%.*s", SPAN_ARG(conf_diags_text(d)));
+    conf_diags_free(d);
     return g;
 }
 
@@ -183,7 +205,7 @@ static void change_log(struct worker *w, int fd)
 static void reload(struct worker *w, const struct channel_msg *m, int fd)
 {
     struct channel_msg answer = {.type = CHANNEL_DONE, .number = m->number};
-    struct generation *g = build(m->text, fd, m->number, &answer);
+    struct generation *g = build(w, m, fd, &answer);
     close(fd);
     if (g) {
         generation_unref(w->gen);
@@ -235,6 +257,12 @@ static bool obey(struct worker *w)
             } else {
                 close(fd);
             }
+            break;
+        case CHANNEL_FOLDER:
+            if (w->n_folders < FOLDERS_MAX)
+                w->folders[w->n_folders++] = fd;
+            else
+                close(fd);
             break;
         case CHANNEL_RELOAD:
             reload(w, &m, fd);

@@ -7,7 +7,7 @@
 
 #include "proxy/service.h"
 
-enum { WORKER_THREADS_MAX = 128, CHANNEL_TEXT_MAX = 512 };
+enum { WORKER_THREADS_MAX = 128, CHANNEL_TEXT_MAX = 4096 };
 
 /// One listening socket for one thread.
 struct listen_fd {
@@ -19,6 +19,7 @@ struct listen_fd {
 
 enum channel_type {
     CHANNEL_LISTENER, // supervisor to worker: a socket for the next generation, fd attached
+    CHANNEL_FOLDER,   // the descriptor of a folder to serve, for the next generation; in the order of its bundle
     CHANNEL_RELOAD,   // the bundle of files as a memfd; number
     CHANNEL_DRAIN,
     CHANNEL_LOG,      // the access log's file: from now on (number 0), or with the generation of this number
@@ -35,6 +36,16 @@ struct channel_msg {
 /// One message over a SOCK_SEQPACKET pair; fd -1: none attached. False at the end of the channel.
 bool channel_send(int channel, const struct channel_msg *m, int fd);
 bool channel_receive(int channel, struct channel_msg *ret, int *ret_fd);
+
+/// Messages that the channel has no room for yet: the supervisor never waits for a worker. All zero: empty.
+struct outbox {
+    struct outbox_item *first, *last;
+};
+/// Takes copies of both. False when memory or descriptors are out.
+bool outbox_put(struct outbox *o, const struct channel_msg *m, int fd);
+/// Sends what the channel has room for. False when the channel is broken.
+bool outbox_flush(struct outbox *o, int channel);
+void outbox_clear(struct outbox *o);
 
 struct heartbeats {
     _Atomic uint64_t turns[WORKER_THREADS_MAX]; // counts up while the thread's loop answers

@@ -20,7 +20,10 @@ static void open_files(struct builder *b, const struct conf_value *dir, struct r
     const char *why;
     struct span path = dir->text.len && dir->text.ptr[0] == '/' ? dir->text : arena_printf(b->a, "%s/%.*s", conf_folder(b->conf), SPAN_ARG(dir->text));
     char *cpath = arena_cstr(b->a, path);
-    r->files = cpath ? files_root_open(cpath, b->a, &why) : NULL;
+    struct conf_source *src = conf_files(b->conf);
+    int fd = src && cpath ? conf_source_folder(src, cpath, &why) : -1;
+    if (cpath && (fd >= 0 || !src))
+        r->files = src ? files_root_open_fd(fd, b->a, &why) : files_root_open(cpath, b->a, &why);
     if (r->files && !condition_on_free(&b->cond, free_files, r->files))
         r->files = NULL;
     else if (!r->files)

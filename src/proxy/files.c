@@ -31,23 +31,32 @@ static int open_beneath(int root, const char *path, uint64_t flags, uint64_t ext
     return (int)syscall(SYS_openat2, root, path, &how, sizeof how);
 }
 
-struct files_root *files_root_open(const char *path, struct arena *a, const char **ret_why)
+static struct files_root *root_new(int fd, struct arena *a, const char **ret_why)
 {
-    struct files_root *r = (struct files_root *)arena_zalloc(a, sizeof *r);
-    *ret_why = "out of memory";
-    if (!r)
-        return NULL;
-    r->fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (r->fd < 0) {
-        *ret_why = strerror(errno);
+    struct files_root *r = fd < 0 ? NULL : (struct files_root *)arena_zalloc(a, sizeof *r);
+    *ret_why = fd < 0 ? strerror(errno) : "out of memory";
+    if (!r) {
+        if (fd >= 0)
+            close(fd);
         return NULL;
     }
+    r->fd = fd;
     // Old kernels do not have it, and some containers refuse what they do not know.
-    int fd = open_beneath(r->fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
-    r->beneath = fd >= 0;
-    if (fd >= 0)
-        close(fd);
+    int tried = open_beneath(fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+    r->beneath = tried >= 0;
+    if (tried >= 0)
+        close(tried);
     return r;
+}
+
+struct files_root *files_root_open(const char *path, struct arena *a, const char **ret_why)
+{
+    return root_new(open(path, O_PATH | O_DIRECTORY | O_CLOEXEC), a, ret_why);
+}
+
+struct files_root *files_root_open_fd(int fd, struct arena *a, const char **ret_why)
+{
+    return root_new(fcntl(fd, F_DUPFD_CLOEXEC, 0), a, ret_why);
 }
 
 void files_root_close(struct files_root *r)

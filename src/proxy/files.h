@@ -10,6 +10,8 @@ struct files_root;
 /// until files_root_close. Where the kernel has no openat2 links are not followed at all; otherwise those
 /// that stay beneath.
 struct files_root *files_root_open(const char *path, struct arena *a, const char **ret_why);
+/// The same with the folder's descriptor (O_PATH suffices), which it copies.
+struct files_root *files_root_open_fd(int fd, struct arena *a, const char **ret_why);
 void files_root_close(struct files_root *r);
 
 struct files_result {

@@ -427,6 +427,40 @@ def test_more_sockets_than_there_may_be(folder):
     assert done.returncode == 1 and "4096" in done.stderr
 
 
+def test_a_folder_that_only_root_may_enter_survives_a_reload(weir, folder):
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    text = "log access off\nsite * {\n    listen 127.0.0.1:@http@\n    route * -> files private/www\n}\n"
+    w = weir(text, files={"private/www/a.txt": "one", "private/more/a.txt": "two"})
+    (folder / "private").chmod(0o700)
+    with connect(w.http) as c:
+        assert c.ask(request(target="/a.txt")).body == b"one"
+    w.rewrite(text.replace("www", "more"))
+    w.signal(signal.SIGHUP)
+    wait_until(lambda: "generation 2" in w.stderr or "stays" in w.stderr, what="the outcome")
+    with connect(w.http) as c:
+        assert c.ask(request(target="/a.txt")).body == b"two"
+
+
+def test_many_listeners_at_once(weir):
+    """More than the channel to the worker holds at a time."""
+    w = weir("threads 16\n" + HELLO)
+    listens = "".join(f"listen 127.0.1.{n}:@http@\n" for n in range(1, 41))
+    w.rewrite("threads 16\n" + HELLO.replace("route", listens + "route"))
+    w.signal(signal.SIGHUP)
+    wait_until(lambda: "generation 2" in w.stderr or "stays" in w.stderr, timeout=20, what="the outcome")
+    with connect(w.http, host="127.0.1.40") as c:
+        assert c.ask(request()).status == 200
+
+
+def test_a_unix_listener_leaves_no_socket_behind(weir, folder):
+    w = weir(HELLO.replace("route", "listen unix:a.sock\n    route"))
+    wait_until((folder / "a.sock").exists, what="the socket")
+    w.rewrite(HELLO)
+    w.signal(signal.SIGHUP)
+    wait_until(lambda: not (folder / "a.sock").exists(), what="the socket's end")
+
+
 # ---- log files
 
 def test_a_reload_changes_the_log_file(weir, folder):

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// The control socket's commands.
+#include "main/supervisor_internal.h"
+
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "main/control.h"
+#include "proxy/escape.h"
+
+enum { NAME_TEXT_MAX = 512 }; // of a site or pool in the status, escaped; the rest is left out
+
+void supervisor_answer(int fd, int status, struct span text)
+{
+    char head[16];
+    int n = snprintf(head, sizeof head, "%d\n", status);
+    if (write(fd, head, (size_t)n) == n && text.len)
+        (void)!write(fd, text.ptr, text.len);
+    close(fd);
+}
+
+static void status_text(struct supervisor *s, bool json, struct arena *a, struct span *ret)
+{
+    const struct conf_stmt *root = conf_root(generation_conf(s->gen));
+    struct span out = json ? arena_printf(a, "{\"version\": \"%s\", \"pid\": %d, \"worker\": %d, \"generation\": %llu, \"threads\": %u, \"uptime_s\": %llu", WEIR_VERSION, (int)getpid(),
+                                          (int)s->worker, (unsigned long long)s->number, s->n_threads, (unsigned long long)(supervisor_now_ms() - s->started_ms) / 1000)
+                           : arena_printf(a, "weir %s, process %d, worker %d, generation %llu, %u threads, up %llu s\n", WEIR_VERSION, (int)getpid(), (int)s->worker,
+                                          (unsigned long long)s->number, s->n_threads, (unsigned long long)(supervisor_now_ms() - s->started_ms) / 1000);
+    static const struct {
+        enum conf_id id;
+        const char *plural;
+    } kinds[] = {{CONF_SITE, "sites"}, {CONF_POOL, "pools"}, {CONF_PROXY, "proxies"}};
+    for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
+        bool first = true;
+        out = arena_join(a, out, arena_printf(a, json ? ", \"%s\": [" : "%s:", kinds[k].plural));
+        for (const struct conf_stmt *x = conf_child(root, kinds[k].id); x; x = conf_next(x)) {
+            char name[NAME_TEXT_MAX];
+            struct span n = json ? span_of(name, escape_json(x->args[0].text, name, sizeof name)) : x->args[0].text;
+            out = arena_join(a, out, arena_printf(a, json ? "%s\"%.*s\"" : "%s %.*s", json && !first ? ", " : "", SPAN_ARG(n)));
+            first = false;
+        }
+        out = arena_join(a, out, json ? SPAN("]") : SPAN("\n"));
+    }
+    out = arena_join(a, out, json ? SPAN(", \"listeners\": [") : SPAN("listeners:"));
+    for (unsigned i = 0; i < s->n_listeners; i++) {
+        char text[ADDR_TEXT_MAX];
+        if (i && addr_eq(&s->listeners[i].addr, &s->listeners[i - 1].addr))
+            continue;
+        addr_format(&s->listeners[i].addr, text);
+        out = arena_join(a, out, arena_printf(a, json ? "%s\"%s\"" : "%s %s", json && i ? ", " : "", text));
+    }
+    *ret = arena_join(a, out, json ? SPAN("]}\n") : SPAN("\n"));
+}
+
+static void obey(struct supervisor *s, int fd, const char *command)
+{
+    struct arena a;
+    struct span text;
+    arena_init(&a, 0);
+    if (strcmp(command, "reload") == 0) {
+        supervisor_reload(s, fd);
+    } else if (strcmp(command, "drain") == 0 || strcmp(command, "stop") == 0) {
+        supervisor_answer(fd, 0, SPAN(""));
+        if (command[0] == 'd')
+            supervisor_drain(s);
+        else
+            supervisor_stop(s);
+    } else if (strncmp(command, "status", 6) == 0) {
+        status_text(s, strcmp(command, "status json") == 0, &a, &text);
+        supervisor_answer(fd, 0, text);
+    } else {
+        supervisor_answer(fd, 2, SPAN("this weir does not know that command\n"));
+    }
+    arena_fini(&a);
+}
+
+void supervisor_accept_control(struct supervisor *s)
+{
+    char line[CONTROL_COMMAND_MAX];
+    int fd = accept4(s->control, NULL, NULL, SOCK_CLOEXEC);
+    if (fd < 0)
+        return;
+    // The other end is the user's own command, which writes its line at once; it may not hold us up all the same.
+    struct timeval t = {.tv_sec = 1};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t);
+    ssize_t n = read(fd, line, sizeof line - 1);
+    char *end = n > 0 ? (char *)memchr(line, '\n', (size_t)n) : NULL;
+    if (!end) {
+        close(fd);
+        return;
+    }
+    *end = '\0';
+    obey(s, fd, line);
+}
+
+bool supervisor_open_control(struct supervisor *s)
+{
+    struct arena a;
+    bool ok = true;
+    arena_init(&a, 0);
+    const char *path = control_path(generation_conf(s->gen), &a);
+    if (path) {
+        s->control = control_listen(path);
+        ok = s->control >= 0;
+        snprintf(s->control_path, sizeof s->control_path, "%s", path);
+    }
+    arena_fini(&a);
+    return ok;
+}

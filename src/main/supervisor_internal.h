@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the files of the supervisor share.
+#ifndef WEIR_MAIN_SUPERVISOR_INTERNAL_H
+#define WEIR_MAIN_SUPERVISOR_INTERNAL_H
+
+#include <sys/types.h>
+
+#include "main/worker.h"
+#include "net/listen.h"
+
+enum {
+    TICK_MS = 250,
+    LISTENERS_MAX = 4096,
+};
+
+// A configuration that the worker was sent and has not put into force yet. Until it says so, the one before is the last good one.
+struct proposal {
+    struct generation *gen; // NULL: there is none
+    unsigned first_listener; // the supervisor's from here on are new with it
+    int log_fd;              // of its access log where that is another one, or -1
+    int asker;               // the control connection that waits for the outcome, or -1
+    bool again;              // a worker ended over it already: it may have been the configuration's doing
+    struct span change;      // what it changes
+};
+
+struct supervisor {
+    const char *file;
+    struct span text;          // quick mode
+    struct generation *gen;
+    uint64_t number;
+    unsigned n_threads;
+    struct listen_fd *listeners;
+    unsigned n_listeners;
+    struct heartbeats *beats;
+    uint64_t seen[WORKER_THREADS_MAX];
+    unsigned silent_ticks;
+    pid_t worker;
+    uint64_t worker_started_ms, restart_at_ms;
+    unsigned restart_pause_ms;
+    bool ready, said_ready, ending;
+    uint64_t end_by_ms;
+    struct outbox outbox;      // what the worker is yet to be sent
+    int channel, signals, control, log_fd;
+    char control_path[ADDR_PATH_MAX + 1];
+    struct proposal next;
+    bool reload_wanted, reload_again; // a SIGHUP came when none could be begun, or its worker ended
+    uint64_t last_tick_ms, started_ms;
+    int status;
+};
+
+uint64_t supervisor_now_ms(void);
+
+// ---- supervisor_listeners.c
+/// Opens what the generation wants and is not there; all of it, or nothing and a sentence.
+bool supervisor_open_missing(struct supervisor *s, const struct generation *g, char error[LISTEN_ERROR_MAX]);
+/// Closes what the generation in force does not want.
+void supervisor_close_unwanted(struct supervisor *s);
+/// Closes all but the first n.
+void supervisor_close_listeners(struct supervisor *s, unsigned n);
+
+// ---- supervisor_worker.c
+bool supervisor_start_worker(struct supervisor *s);
+/// Sends the worker a message, or keeps it until the channel has room. False where there is no worker to take it.
+bool supervisor_tell(struct supervisor *s, const struct channel_msg *m, int fd);
+/// Notes which children have ended.
+void supervisor_reap(struct supervisor *s);
+/// The watchdog's look at the heartbeats; to be called often.
+void supervisor_watch(struct supervisor *s);
+
+// ---- supervisor_reload.c
+unsigned supervisor_count_threads(const struct conf *c);
+/// Reads and checks the configuration. NULL with diagnostics.
+struct generation *supervisor_load(struct supervisor *s, struct conf_diags *d);
+/// Begins a reload; asker is the control connection to tell, or -1.
+void supervisor_reload(struct supervisor *s, int asker);
+/// The worker's word on it.
+void supervisor_reload_done(struct supervisor *s, struct channel_msg *m);
+/// The configuration under way does not come into force: takes back what was opened for it.
+void supervisor_reject(struct supervisor *s, struct span why);
+int supervisor_open_log(const struct generation *g);
+void supervisor_reopen_log(struct supervisor *s);
+
+// ---- supervisor_control.c
+/// Opens the control socket where the configuration has one. False with a sentence on stderr.
+bool supervisor_open_control(struct supervisor *s);
+/// Takes one command from it.
+void supervisor_accept_control(struct supervisor *s);
+/// Answers a control connection and closes it.
+void supervisor_answer(int fd, int status, struct span text);
+
+// ---- supervisor.c
+void supervisor_drain(struct supervisor *s);
+void supervisor_stop(struct supervisor *s);
+void supervisor_notify_systemd(const char *state);
+
+#endif

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+// Configurations: reading them, offering them to the worker, taking them over once it has them.
+#include "main/supervisor_internal.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "admin/log.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "main/diff.h"
+
+// The files go with the configuration: the worker is sent them, and what is built from it later may ask for them.
+static struct conf *load_file(const char *file, struct conf_diags *d)
+{
+    struct span ignored;
+    const char *why;
+    struct conf_source *src = (struct conf_source *)mem_alloc(sizeof *src);
+    if (!src)
+        return NULL;
+    conf_source_init(src, true);
+    // The worker cannot read these itself.
+    (void)conf_source_read(src, "/etc/hosts", &ignored, &why);
+    (void)conf_source_read(src, "/etc/resolv.conf", &ignored, &why);
+    struct conf *c = conf_load(src, file, d);
+    if (c) {
+        conf_own_files(c);
+        return c;
+    }
+    conf_source_fini(src);
+    mem_free(src);
+    return NULL;
+}
+
+struct generation *supervisor_load(struct supervisor *s, struct conf_diags *d)
+{
+    struct conf *c = s->file ? load_file(s->file, d) : conf_load_text(s->text, "quick", d);
+    struct generation *g = c ? generation_new(c, d, s->number + 1) : NULL;
+    conf_unref(c);
+    if (g && !generation_run_tests(g, d)) {
+        generation_unref(g);
+        g = NULL;
+    }
+    return g;
+}
+
+unsigned supervisor_count_threads(const struct conf *c)
+{
+    const struct conf_stmt *t = conf_child(conf_root(c), CONF_THREADS);
+    uint64_t n;
+    cpu_set_t set;
+    if (t && num_parse_dec(t->args[0].text, WORKER_THREADS_MAX, &n) && n)
+        return (unsigned)n;
+    return sched_getaffinity(0, sizeof set, &set) ? 1 : (unsigned)MIN(CPU_COUNT(&set), (int)WORKER_THREADS_MAX);
+}
+
+// ---- The log
+
+int supervisor_open_log(const struct generation *g)
+{
+    struct span dest = generation_access_log(g);
+    struct arena a;
+    if (!dest.ptr)
+        return -1;
+    arena_init(&a, 0);
+    bool bare = span_eq(dest, SPAN("stdout")) || span_eq(dest, SPAN("stderr")) || (dest.len && dest.ptr[0] == '/');
+    char *path = bare ? arena_cstr(&a, dest) : arena_cstr(&a, arena_printf(&a, "%s/%.*s", conf_folder(generation_conf(g)), SPAN_ARG(dest)));
+    int fd = path ? log_open(path) : -1;
+    if (fd < 0)
+        fprintf(stderr, "weir: the access log %.*s cannot be opened: %s\n", SPAN_ARG(dest), strerror(errno));
+    arena_fini(&a);
+    return fd;
+}
+
+// What workers to come write to.
+static void keep_log(struct supervisor *s, int fd)
+{
+    if (s->log_fd >= 0)
+        close(s->log_fd);
+    s->log_fd = fd;
+}
+
+void supervisor_reopen_log(struct supervisor *s)
+{
+    struct channel_msg m = {.type = CHANNEL_LOG};
+    int fd = supervisor_open_log(s->gen);
+    if (fd < 0)
+        return;
+    (void)supervisor_tell(s, &m, fd);
+    keep_log(s, fd);
+}
+
+// ---- Reload
+
+static int bundle_fd(const struct conf_source *src)
+{
+    struct arena a;
+    struct span packed;
+    arena_init(&a, 0);
+    int fd = memfd_create("weir-configuration", MFD_CLOEXEC);
+    if (fd >= 0 && (!conf_source_pack(src, &a, &packed) || write(fd, packed.ptr, packed.len) != (ssize_t)packed.len)) {
+        close(fd);
+        fd = -1;
+    }
+    arena_fini(&a);
+    return fd;
+}
+
+static bool send_proposal(struct supervisor *s)
+{
+    const struct conf_source *src = conf_files(generation_conf(s->next.gen));
+    for (unsigned i = s->next.first_listener; i < s->n_listeners; i++) {
+        struct channel_msg m = {.type = CHANNEL_LISTENER, .listener = s->listeners[i]};
+        if (!supervisor_tell(s, &m, s->listeners[i].fd))
+            return false;
+    }
+    for (const struct conf_folder *f = src->folders; f; f = f->next) {
+        struct channel_msg m = {.type = CHANNEL_FOLDER};
+        if (!supervisor_tell(s, &m, f->fd))
+            return false;
+    }
+    struct channel_msg log = {.type = CHANNEL_LOG, .number = s->number + 1};
+    if (s->next.log_fd >= 0 && !supervisor_tell(s, &log, s->next.log_fd))
+        return false;
+    struct channel_msg m = {.type = CHANNEL_RELOAD, .number = s->number + 1};
+    snprintf(m.text, sizeof m.text, "%s", s->file);
+    int fd = bundle_fd(src);
+    bool ok = fd >= 0 && supervisor_tell(s, &m, fd);
+    if (fd >= 0)
+        close(fd);
+    return ok;
+}
+
+// The reasons go to the log, and to who asked.
+static void refuse_reload(int asker, int status, struct span why)
+{
+    fprintf(stderr, "weir: the configuration in force stays:\n%.*s", SPAN_ARG(why));
+    if (asker >= 0)
+        supervisor_answer(asker, status, why);
+}
+
+// Takes back what was opened for a configuration that does not come into force.
+void supervisor_reject(struct supervisor *s, struct span why)
+{
+    struct proposal *p = &s->next;
+    refuse_reload(p->asker, 1, why);
+    supervisor_close_listeners(s, p->first_listener);
+    if (p->log_fd >= 0)
+        close(p->log_fd);
+    generation_unref(p->gen);
+    p->gen = NULL;
+}
+
+static bool same_log(const struct generation *a, const struct generation *b)
+{
+    struct span x = generation_access_log(a), y = generation_access_log(b);
+    return !x.ptr == !y.ptr && span_eq(x, y);
+}
+
+// The number of threads is the worker's for life.
+static struct span note_threads(const struct supervisor *s, const struct generation *g, struct arena *a)
+{
+    if (supervisor_count_threads(generation_conf(g)) == s->n_threads)
+        return SPAN("");
+    return arena_printf(a, "the number of threads stays %u until weir is started anew\n", s->n_threads);
+}
+
+// Opens what the new configuration needs. False with the reason; nothing is open then.
+static bool prepare(struct supervisor *s, struct proposal *p, struct span *ret_why)
+{
+    char error[LISTEN_ERROR_MAX];
+    struct arena *a = &conf_files(generation_conf(p->gen))->arena;
+    p->first_listener = s->n_listeners;
+    p->log_fd = -1;
+    if (generation_access_log(p->gen).ptr && !same_log(s->gen, p->gen)) {
+        p->log_fd = supervisor_open_log(p->gen);
+        if (p->log_fd < 0) {
+            *ret_why = SPAN("the access log cannot be opened\n");
+            return false;
+        }
+    }
+    if (!supervisor_open_missing(s, p->gen, error)) {
+        *ret_why = arena_printf(a, "%s\n", error);
+        if (p->log_fd >= 0)
+            close(p->log_fd);
+        return false;
+    }
+    p->change = arena_join(a, conf_diff(generation_conf(s->gen), generation_conf(p->gen), a), note_threads(s, p->gen, a));
+    return true;
+}
+
+// Reads the configuration; sends it to the worker where it is sound. The outcome is told by reload_done or reject.
+static void propose(struct supervisor *s, int asker)
+{
+    struct proposal p = {.asker = asker, .again = s->reload_again};
+    struct span why;
+    s->reload_again = false;
+    struct conf_diags *d = conf_diags_new();
+    p.gen = d ? supervisor_load(s, d) : NULL;
+    if (p.gen && prepare(s, &p, &why)) {
+        s->next = p;
+        if (!send_proposal(s))
+            supervisor_reject(s, SPAN("the worker does not take the new configuration\n"));
+    } else {
+        refuse_reload(asker, 2, p.gen ? why : d ? conf_diags_text(d) : SPAN("out of memory\n"));
+        generation_unref(p.gen);
+    }
+    conf_diags_free(d);
+}
+
+void supervisor_reload(struct supervisor *s, int asker)
+{
+    bool busy = s->channel < 0 || s->next.gen;
+    if (s->file && !busy) {
+        propose(s, asker);
+        return;
+    }
+    s->reload_wanted |= s->file && asker < 0; // a signal has nobody who could ask again
+    if (asker >= 0)
+        supervisor_answer(asker, 1, s->file ? SPAN("another reload is under way, or the worker is being restarted\n") : SPAN("there is no configuration file\n"));
+}
+
+static void adopt(struct supervisor *s)
+{
+    struct proposal *p = &s->next;
+    generation_unref(s->gen);
+    s->gen = p->gen;
+    s->number++;
+    p->gen = NULL;
+    supervisor_close_unwanted(s);
+    if (p->log_fd >= 0)
+        keep_log(s, p->log_fd);
+}
+
+void supervisor_reload_done(struct supervisor *s, struct channel_msg *m)
+{
+    if (!s->next.gen)
+        return;
+    if (m->ok) {
+        adopt(s); // before who asked hears of it
+        fprintf(stderr, "weir: generation %llu is in force\n%.*s", (unsigned long long)m->number, SPAN_ARG(s->next.change));
+        if (s->next.asker >= 0)
+            supervisor_answer(s->next.asker, 0, s->next.change);
+    } else {
+        m->text[sizeof m->text - 1] = '\0'; // the worker is not trusted with our memory
+        struct span why = span_str(m->text);
+        supervisor_reject(s, why.len ? why : SPAN("the worker could not put it into force\n"));
+    }
+}
