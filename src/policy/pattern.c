@@ -15,7 +15,6 @@ enum {
     HEAP_LIMIT_KIB = 8192,
     JIT_STACK_FIRST_BYTES = 32 * 1024,
     JIT_STACK_MAX_BYTES = 512 * 1024,
-    GROUPS_MAX = 2, // the whole match and the first group are all that anybody reads
 };
 
 enum kind { ANY, EXACT, PREFIX, GLOB, REGEX };
@@ -72,7 +71,7 @@ static bool workspace_fill(struct workspace *w)
     pcre2_general_context *g = pcre2_general_context_create(pcre_alloc, pcre_free, NULL);
     if (!g)
         return false;
-    w->data = pcre2_match_data_create(GROUPS_MAX, g);
+    w->data = pcre2_match_data_create(PATTERN_GROUPS, g);
     w->limits = pcre2_match_context_create(g);
     w->stack = pcre2_jit_stack_create(JIT_STACK_FIRST_BYTES, JIT_STACK_MAX_BYTES, g);
     pcre2_general_context_free(g);
@@ -212,21 +211,20 @@ static bool glob_match(const struct pattern *p, struct span s, struct span *ret_
     return true;
 }
 
-static enum match regex_match(const struct pattern *p, struct span s, struct span *ret_rest)
+static enum match regex_search(const struct pattern *p, struct span s, size_t from, struct span groups[PATTERN_GROUPS])
 {
     const struct workspace *w = s.len <= PATTERN_REGEX_SUBJECT_MAX_BYTES ? workspace_get() : NULL;
     if (!w)
         return MATCH_UNSURE;
-    int n = pcre2_match(p->code, (PCRE2_SPTR)(s.len ? s.ptr : ""), s.len, 0, 0, w->data, w->limits);
+    int n = pcre2_match(p->code, (PCRE2_SPTR)(s.len ? s.ptr : ""), s.len, from, 0, w->data, w->limits);
     if (n == PCRE2_ERROR_NOMATCH)
         return MATCH_NO;
     if (n < 0)
         return MATCH_UNSURE; // it met a limit
-    if (ret_rest) {
-        const PCRE2_SIZE *v = pcre2_get_ovector_pointer(w->data);
-        bool group = n != 1 && v[2] != PCRE2_UNSET; // n is 0 where there were more groups than we read
-        *ret_rest = group ? span_of(s.ptr + v[2], v[3] - v[2]) : SPAN("");
-    }
+    const PCRE2_SIZE *v = pcre2_get_ovector_pointer(w->data);
+    unsigned filled = n ? (unsigned)n : PATTERN_GROUPS; // n is 0 where there were more groups than we read
+    for (unsigned i = 0; groups && i < PATTERN_GROUPS; i++)
+        groups[i] = i < filled && v[2 * i] != PCRE2_UNSET ? span_of(s.ptr + v[2 * i], v[2 * i + 1] - v[2 * i]) : SPAN("");
     return MATCH_YES;
 }
 
@@ -255,7 +253,22 @@ static bool plain_match(const struct pattern *p, struct span s, struct span *ret
 
 enum match pattern_try(const struct pattern *p, struct span s, struct span *ret_rest)
 {
-    if (p->kind == REGEX)
-        return regex_match(p, s, ret_rest);
+    if (p->kind == REGEX) {
+        struct span groups[PATTERN_GROUPS];
+        enum match m = regex_search(p, s, 0, ret_rest ? groups : NULL);
+        if (ret_rest && m == MATCH_YES)
+            *ret_rest = groups[1];
+        return m;
+    }
     return plain_match(p, s, ret_rest) ? MATCH_YES : MATCH_NO;
+}
+
+enum match pattern_search(const struct pattern *p, struct span s, size_t from, struct span groups[PATTERN_GROUPS])
+{
+    if (p->kind == REGEX)
+        return regex_search(p, s, from, groups);
+    for (unsigned i = 0; i < PATTERN_GROUPS; i++)
+        groups[i] = SPAN("");
+    groups[0] = s;
+    return from == 0 && plain_match(p, s, &groups[1]) ? MATCH_YES : MATCH_NO;
 }

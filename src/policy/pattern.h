@@ -44,6 +44,11 @@ static inline MUST_USE bool pattern_match(const struct pattern *p, struct span s
 {
     return pattern_try(p, s, ret_rest) == MATCH_YES;
 }
+enum { PATTERN_GROUPS = 10 };
+/// The first match in s behind `from` (a regular expression finds it anywhere, the others match the whole of s or nothing). groups[0] is
+/// what matched, the others what a regular expression's groups stand for; of a glob, groups[1] is its last `*`.
+/// Those that took no part are empty.
+MUST_USE enum match pattern_search(const struct pattern *p, struct span s, size_t from, struct span groups[PATTERN_GROUPS]);
 /// As written.
 struct span pattern_text(const struct pattern *p);
 

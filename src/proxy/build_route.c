@@ -40,13 +40,12 @@ static void build_target(struct builder *b, const struct conf_stmt *s, struct ro
     } else if (span_eq(word, SPAN("redirect"))) {
         r->target = TARGET_REDIRECT;
         r->status = (unsigned)t->args[1].num;
-        r->text = t->args[2].text;
-        if (!http_is_field_value(r->text))
-            conf_error(b->diags, b->conf, &t->args[2].pos, "this URL cannot stand in a Location field");
+        r->text = text_build(b, &t->args[2], TEXT_FIELD);
     } else if (span_eq(word, SPAN("respond"))) {
         r->target = TARGET_RESPOND;
         r->status = (unsigned)t->args[1].num;
-        r->text = t->n_args > 2 ? t->args[2].text : SPAN("");
+        if (t->n_args > 2)
+            r->text = text_build(b, &t->args[2], TEXT_PLAIN);
     } else {
         r->target = TARGET_FILES;
         open_files(b, &t->args[1], r);
@@ -80,6 +79,20 @@ static void build_upgrades(struct builder *b, const struct conf_stmt *s, struct 
     }
 }
 
+static void build_rewrites(struct builder *b, const struct conf_stmt *s, struct route *r)
+{
+    unsigned n = 0;
+    for (const struct conf_stmt *w = conf_child(s, CONF_REWRITE); w; w = conf_next(w))
+        n++;
+    struct path_rewrite *v = (struct path_rewrite *)build_alloc(b, (n + 1) * sizeof *v);
+    for (const struct conf_stmt *w = conf_child(s, CONF_REWRITE); v && w; w = conf_next(w)) {
+        v[r->n_rewrites++] = (struct path_rewrite){condition_pattern(&b->cond, &w->args[0], false), text_build(b, &w->args[1], TEXT_GROUPS)};
+        if (!span_starts(w->args[1].text, SPAN("/")))
+            conf_error(b->diags, b->conf, &w->args[1].pos, "a path begins with `/`");
+    }
+    r->rewrites = v;
+}
+
 void build_route(struct builder *b, const struct conf_stmt *s, const struct timeouts *outer, struct route *r)
 {
     r->where = conf_where(b->conf, s);
@@ -92,6 +105,7 @@ void build_route(struct builder *b, const struct conf_stmt *s, const struct time
     rules_new(&b->cond, s, &r->deny);
     build_fields(b, s, &r->fields);
     build_upgrades(b, s, r);
+    build_rewrites(b, s, r);
     r->compress = build_compress(b, s, build_compress(b, s->parent, NULL));
     r->links = build_rewrite_links(b, s);
     const struct conf_stmt *strip = conf_child(s, CONF_STRIP);

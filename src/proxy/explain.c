@@ -5,6 +5,7 @@
 #include "base/num.h"
 #include "http/date.h"
 #include "proxy/decide.h"
+#include "proxy/upstream_request.h"
 
 struct asked {
     const struct generation *g;
@@ -54,6 +55,8 @@ static bool prepare(struct asked *k, const struct conf_question *q)
     k->req.version = HTTP_1_1;
     x->req = &k->req;
     x->arena = k->a;
+    x->scheme = u.scheme;
+    x->host = u.authority.text;
     x->client_addr = addr_v4(127, 0, 0, 1, 0);
     k->why = "`from` wants an address";
     if (q->from.len && !addr_parse_ip(q->from, &x->client_addr))
@@ -121,10 +124,8 @@ static struct outcome site_outcome(struct asked *k)
     case TARGET_POOL:
         o.word = SPAN("pool");
         o.detail = r->pool->name;
-        if (r->strip.len)
-            o.path = span_skip(k->req.path, r->strip.len);
-        if (!o.path.len)
-            o.path = SPAN("/");
+        if (upstream_target(x, &o.path, &(struct span){0}))
+            o.path = SPAN("?");
         break;
     case TARGET_REDIRECT:
         o.word = SPAN("redirect");

@@ -21,6 +21,7 @@
 #include "policy/trust.h"
 #include "proxy/files.h"
 #include "proxy/service.h"
+#include "proxy/variables.h"
 #include "session/client.h"
 
 /// CONFIG.md `timeouts`, in milliseconds.
@@ -34,12 +35,14 @@ struct limits {
     uint64_t body;
 };
 
-enum field_op_kind { FIELD_OP_SET, FIELD_OP_ADD, FIELD_OP_REMOVE };
+enum field_op_kind { FIELD_OP_SET, FIELD_OP_ADD, FIELD_OP_REMOVE, FIELD_OP_REPLACE };
 /// `set request-header NAME VALUE` and its kin.
 struct field_op {
     enum field_op_kind kind;
     bool on_response;
-    struct span name, value;
+    struct span name;
+    struct pattern *pattern; // FIELD_OP_REPLACE: what of the value the text comes in place of
+    struct text value;
 };
 struct field_ops {
     const struct field_op *v;
@@ -63,6 +66,12 @@ struct rewrite_links {
     unsigned n_types;
 };
 
+/// `rewrite PATTERN REPLACEMENT`.
+struct path_rewrite {
+    struct pattern *pattern; // of the path
+    struct text to;          // path, or path?query
+};
+
 enum route_target { TARGET_POOL, TARGET_REDIRECT, TARGET_RESPOND, TARGET_FILES };
 
 struct route {
@@ -71,9 +80,11 @@ struct route {
     enum route_target target;
     struct pool *pool;
     unsigned status;   // redirect, respond
-    struct span text;  // redirect's URL (with {rest}), respond's text
+    struct text text;  // redirect's URL, respond's content
     struct files_root *files;
     struct span strip; // prefix taken off the path, without the final slash
+    const struct path_rewrite *rewrites; // behind strip; the first whose pattern matches
+    unsigned n_rewrites;
     struct timeouts timeouts;
     struct rules deny; // the route's own, then the site's
     struct field_ops fields;

@@ -44,17 +44,13 @@ struct verdict decide_proxy(const struct proxy *p, const struct condition_input 
     return v;
 }
 
-// `{rest}` in a redirect's URL, and nothing that could end the field.
+// Who moves a tree to another place moves its queries too.
 struct span decide_redirect_url(struct exchange *x)
 {
-    struct span text = x->route->text;
-    size_t i = span_find_span(text, SPAN("{rest}"));
-    if (i > text.len)
-        return text;
-    struct span rest = x->rest;
-    if (x->req->query.ptr)
-        rest = arena_printf(x->arena, "%.*s?%.*s", SPAN_ARG(x->rest), SPAN_ARG(x->req->query));
-    return arena_join(x->arena, arena_join(x->arena, span_first(text, i), rest), span_skip(text, i + 6));
+    const struct text *t = &x->route->text;
+    struct span url = text_render(t, x, NULL);
+    bool query = url.ptr && x->req->query.ptr && text_has(t, SPAN("rest")) && span_find(url, '?') == url.len && span_find(url, '#') == url.len;
+    return query ? arena_printf(x->arena, "%.*s?%.*s", SPAN_ARG(url), SPAN_ARG(x->req->query)) : url;
 }
 
 static enum err answer_redirect(struct exchange *x)
@@ -67,6 +63,13 @@ static enum err answer_redirect(struct exchange *x)
         e = page_text(x->route->status, SPAN(""), &x->resp, &x->content);
     x->answer = ANSWER_LOCAL;
     return e;
+}
+
+static enum err answer_respond(struct exchange *x)
+{
+    struct span text = text_render(&x->route->text, x, NULL);
+    x->answer = ANSWER_LOCAL;
+    return text.ptr ? page_text(x->route->status, text, &x->resp, &x->content) : ERR_NO_MEMORY;
 }
 
 static enum err answer_files(struct exchange *x)
@@ -92,8 +95,7 @@ static enum err answer_here(struct exchange *x)
     case TARGET_REDIRECT:
         return answer_redirect(x);
     case TARGET_RESPOND:
-        x->answer = ANSWER_LOCAL;
-        return page_text(x->route->status, x->route->text, &x->resp, &x->content);
+        return answer_respond(x);
     case TARGET_FILES:
         return answer_files(x);
     case TARGET_POOL:

@@ -31,8 +31,8 @@ enum err phase_examine(struct exchange *x)
     if (!e)
         e = transform_plan(x);
     if (!e && x->site)
-        e = field_ops_apply(&x->site->fields, true, &x->resp.fields);
+        e = field_ops_apply(x, &x->site->fields, true, &x->resp.fields);
     if (!e && x->route)
-        e = field_ops_apply(&x->route->fields, true, &x->resp.fields);
+        e = field_ops_apply(x, &x->route->fields, true, &x->resp.fields);
     return e;
 }

@@ -30,37 +30,69 @@ static bool is_claim_name(struct span name)
            span_eq_ci(name, SPAN("x-remote-addr")) || span_eq_ci(name, SPAN("x-originating-ip"));
 }
 
+static bool has_dot_segment(struct span path)
+{
+    while (path.ptr) {
+        struct span segment = span_cut(&path, '/');
+        if (span_eq(segment, SPAN(".")) || span_eq(segment, SPAN("..")))
+            return true;
+    }
+    return false;
+}
+
+// `rewrite`: the path (and query) that the first matching pattern makes of it. What comes out of variables is held to the rules of
+// every path, and groups put together cannot climb out of a folder that rules have seen.
+static enum err rewrite_path(struct exchange *x, struct span *path, struct span *query)
+{
+    const struct route *r = x->route;
+    struct span groups[PATTERN_GROUPS];
+    for (unsigned i = 0; r && i < r->n_rewrites; i++) {
+        if (pattern_search(r->rewrites[i].pattern, *path, 0, groups) != MATCH_YES)
+            continue;
+        struct span to = text_render(&r->rewrites[i].to, x, groups);
+        if (!to.ptr)
+            return ERR_NO_MEMORY;
+        size_t mark = span_find(to, '?');
+        if (mark < to.len)
+            *query = span_skip(to, mark + 1);
+        enum err e = has_dot_segment(span_first(to, mark)) ? ERR_BAD_TARGET : path_normalise(span_first(to, mark), x->arena, path);
+        return e || !query->ptr ? e : query_check(*query);
+    }
+    return ERR_OK;
+}
+
+enum err upstream_target(struct exchange *x, struct span *ret_path, struct span *ret_query)
+{
+    *ret_path = x->req->path;
+    *ret_query = x->req->query;
+    if (x->route && x->route->strip.len) {
+        *ret_path = span_skip(*ret_path, x->route->strip.len);
+        if (ret_path->len == 0)
+            *ret_path = SPAN("/");
+    }
+    return rewrite_path(x, ret_path, ret_query);
+}
+
 static enum err build_target(struct exchange *x)
 {
-    struct request *r = x->req, *o = &x->out;
-    struct span path = r->path;
-    if (r->form == TARGET_ASTERISK) {
+    struct request *o = &x->out;
+    if (x->req->form == TARGET_ASTERISK) {
         o->target = SPAN("*");
         return ERR_OK;
     }
-    if (x->route && x->route->strip.len) {
-        path = span_skip(path, x->route->strip.len);
-        if (path.len == 0)
-            path = SPAN("/");
-    }
+    struct span path, query;
+    enum err e = upstream_target(x, &path, &query);
+    if (e)
+        return e;
     o->path = path;
-    if (!r->query.ptr) {
+    o->query = query;
+    if (!query.ptr)
         o->target = path;
-        return ERR_OK;
-    }
-    if (path.ptr + path.len + 1 == r->query.ptr) { // as they came, one behind the other
-        o->target = span_of(path.ptr, path.len + 1 + r->query.len);
-        return ERR_OK;
-    }
-    char *p = arena_bytes(x->arena, path.len + 1 + r->query.len);
-    if (!p)
-        return ERR_NO_MEMORY;
-    memcpy(p, path.ptr, path.len);
-    p[path.len] = '?';
-    if (r->query.len)
-        memcpy(p + path.len + 1, r->query.ptr, r->query.len);
-    o->target = span_of(p, path.len + 1 + r->query.len);
-    return ERR_OK;
+    else if (path.ptr + path.len + 1 == query.ptr) // as they came, one behind the other
+        o->target = span_of(path.ptr, path.len + 1 + query.len);
+    else
+        o->target = arena_printf(x->arena, "%.*s?%.*s", SPAN_ARG(path), SPAN_ARG(query));
+    return o->target.ptr ? ERR_OK : ERR_NO_MEMORY;
 }
 
 enum err via_append(struct fields *f, struct arena *a, enum http_version received)
@@ -212,19 +244,56 @@ static enum err put_max_forwards(struct exchange *x)
     return s.ptr ? fields_add(&x->out.fields, FIELD_MAX_FORWARDS, s) : ERR_NO_MEMORY;
 }
 
-enum err field_ops_apply(const struct field_ops *ops, bool on_response, struct fields *f)
+enum { REPLACEMENTS_MAX = 100 }; // in one value
+
+// Each match in the value becomes the text; one that is empty (`~$`) once.
+static enum err replace_in(const struct exchange *x, const struct field_op *op, struct field *f)
+{
+    struct span groups[PATTERN_GROUPS], v = f->value, out = SPAN("");
+    size_t from = 0;
+    bool more = true;
+    for (unsigned n = 0; more && n < REPLACEMENTS_MAX && pattern_search(op->pattern, v, from, groups) == MATCH_YES; n++) {
+        size_t at = v.len ? (size_t)(groups[0].ptr - v.ptr) : 0;
+        struct span text = text_render(&op->value, x, groups);
+        out = arena_join(x->arena, out, span_of(v.ptr + from, at - from));
+        out = out.ptr && text.ptr ? arena_join(x->arena, out, text) : SPAN_NONE;
+        if (!out.ptr)
+            return ERR_NO_MEMORY;
+        from = at + groups[0].len;
+        more = groups[0].len > 0;
+        f->value = out;
+    }
+    if (f->value.ptr != v.ptr || f->value.len != v.len)
+        f->value = arena_join(x->arena, out, span_skip(v, from));
+    return f->value.ptr ? ERR_OK : ERR_NO_MEMORY;
+}
+
+static enum err replace_all(const struct exchange *x, const struct field_op *op, struct fields *f)
+{
+    enum err e = ERR_OK;
+    for (struct field *v = fields_find(f, op->name); v && !e; v = fields_find_next(f, v))
+        e = replace_in(x, op, v);
+    return e;
+}
+
+enum err field_ops_apply(const struct exchange *x, const struct field_ops *ops, bool on_response, struct fields *f)
 {
     enum err e = ERR_OK;
     for (unsigned i = 0; i < ops->n && !e; i++) {
         const struct field_op *op = &ops->v[i];
         if (op->on_response != on_response)
             continue;
-        if (op->kind == FIELD_OP_REMOVE)
+        if (op->kind == FIELD_OP_REMOVE) {
             fields_remove_named(f, op->name);
-        else if (op->kind == FIELD_OP_SET)
-            e = fields_set_named(f, op->name, op->value);
-        else
-            e = fields_add_named(f, op->name, op->value);
+        } else if (op->kind == FIELD_OP_REPLACE) {
+            e = replace_all(x, op, f);
+        } else {
+            struct span value = text_render(&op->value, x, NULL);
+            if (!value.ptr)
+                e = ERR_NO_MEMORY;
+            else
+                e = op->kind == FIELD_OP_SET ? fields_set_named(f, op->name, value) : fields_add_named(f, op->name, value);
+        }
     }
     return e;
 }
@@ -258,8 +327,8 @@ enum err upstream_request_build(struct exchange *x)
             e = via_append(&x->out.fields, x->arena, x->req->version);
     }
     if (!e && x->site)
-        e = field_ops_apply(&x->site->fields, false, &x->out.fields);
+        e = field_ops_apply(x, &x->site->fields, false, &x->out.fields);
     if (!e && x->route)
-        e = field_ops_apply(&x->route->fields, false, &x->out.fields);
+        e = field_ops_apply(x, &x->route->fields, false, &x->out.fields);
     return e;
 }

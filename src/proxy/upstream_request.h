@@ -8,8 +8,10 @@
 /// Fills x->out from x->req: target, fields without what is for this hop or a claim of an untrusted client, and what we say of the
 /// client ourselves. ERR_NO_MEMORY, ERR_LOOP, ERR_UPGRADE_REFUSED.
 MUST_USE enum err upstream_request_build(struct exchange *x);
-/// Applies `set`, `add` and `remove` statements for requests or responses.
-MUST_USE enum err field_ops_apply(const struct field_ops *ops, bool on_response, struct fields *f);
+/// Path and query as they go upstream, behind `strip` and `rewrite`. ERR_NO_MEMORY; ERR_BAD_TARGET where a rewrite makes no path.
+MUST_USE enum err upstream_target(struct exchange *x, struct span *ret_path, struct span *ret_query);
+/// Applies `set`, `add`, `remove` and `replace` statements for requests or responses.
+MUST_USE enum err field_ops_apply(const struct exchange *x, const struct field_ops *ops, bool on_response, struct fields *f);
 /// Appends ourselves to Via (RFC 9110 7.6.3).
 MUST_USE enum err via_append(struct fields *f, struct arena *a, enum http_version received);
 
