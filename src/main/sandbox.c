@@ -71,10 +71,14 @@ static const int allowed[] = {
 #endif
 };
 
-#ifdef __x86_64__
+#if defined(__x86_64__)
 #define OUR_ARCH AUDIT_ARCH_X86_64
-#else
+#elif defined(__aarch64__)
 #define OUR_ARCH AUDIT_ARCH_AARCH64
+#elif defined(__riscv) && __riscv_xlen == 64
+#define OUR_ARCH AUDIT_ARCH_RISCV64
+#else
+#error "sandbox.c does not know how the kernel calls this architecture (linux/audit.h)"
 #endif
 
 bool sandbox_limit_calls(void)

@@ -102,18 +102,19 @@ static void admit_client(struct service_listener *sl, int fd, const struct addr 
 
 // ---- Listeners
 
-static void accept_some(struct service_listener *sl)
+// False: there may be more.
+static bool accept_batch(struct service_listener *sl, unsigned max)
 {
-    for (unsigned i = 0; i < ACCEPT_BATCH; i++) {
+    for (unsigned i = 0; i < max; i++) {
         int fd;
         struct sockaddr_storage ss;
         struct addr peer;
         enum err e = io_accept_now(&sl->io, &fd, &ss);
         if (e == ERR_AGAIN)
-            return;
+            return true;
         if (e == ERR_NO_FILES || e == ERR_NO_MEMORY) {
             timer_set(&sl->retry, loop_now_ms() + ACCEPT_RETRY_MS);
-            return;
+            return true;
         }
         if (e)
             continue; // that one was lost
@@ -122,9 +123,15 @@ static void accept_some(struct service_listener *sl)
         peer = addr_canonical(&peer);
         admit_client(sl, fd, &peer);
         if (sl->io.fd < 0)
-            return;
+            return true;
     }
-    timer_set(&sl->retry, loop_now_ms()); // others first
+    return false;
+}
+
+static void accept_some(struct service_listener *sl)
+{
+    if (!accept_batch(sl, ACCEPT_BATCH))
+        timer_set(&sl->retry, loop_now_ms()); // others first
 }
 
 static void on_acceptable(struct io *io)
@@ -251,9 +258,13 @@ void service_drain(struct service *s, void (*done)(void *arg), void *arg)
     s->draining = true;
     s->drained = done;
     s->drained_arg = arg;
-    LIST_FOREACH (it, &s->listeners)
-        listener_close(container_of(it, struct service_listener, node));
-    s->n_clients++; // so that the last one to go does not say so before this loop has ended
+    s->n_clients++; // so that the last one to go does not say so before this function has ended
+    // Whoever is in the backlog has been let in already by the kernel: closing the listener would reset them.
+    LIST_FOREACH (it, &s->listeners) {
+        struct service_listener *sl = container_of(it, struct service_listener, node);
+        (void)accept_batch(sl, LISTEN_BACKLOG);
+        listener_close(sl);
+    }
     LIST_FOREACH (it, &s->clients)
         client_drain(container_of(it, struct client_conn, node));
     s->n_clients--;
@@ -273,8 +284,7 @@ void service_free(struct service *s)
         listener_close(container_of(it, struct service_listener, node));
     LIST_FOREACH (it, &s->clients) {
         struct client_conn *c = container_of(it, struct client_conn, node);
-        CHECK(!c->busy); // its fiber's stack would be lost
-        client_drain(c);
+        client_drop(c);
     }
     endpoints_fini(&s->endpoints);
     if (s->dns)

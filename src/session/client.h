@@ -61,8 +61,10 @@ struct client_conn {
 /// failure fd is closed and `closed` is not called. May serve a request that is there at once. From the loop
 /// only.
 MUST_USE enum err client_start(struct client_conn *c, int fd);
-/// Closes it at once where it is idle; otherwise it ends after its present answer.
+/// Closes it at once where it is idle and nothing has arrived; otherwise it ends after its present answer. From the loop only.
 void client_drain(struct client_conn *c);
+/// Closes an idle one without a look.
+void client_drop(struct client_conn *c);
 /// After the answer went out: whether it surely reached a client that could also have left. Waits for the
 /// acknowledgement only where the client had half-closed its side. False: it is gone.
 bool client_confirm_delivery(struct client_stream *s);

@@ -547,6 +547,13 @@ enum err client_start(struct client_conn *c, int fd)
 void client_drain(struct client_conn *c)
 {
     c->draining = true;
+    // A request may have arrived that nobody has looked at yet: closing over it would reset the connection.
     if (!c->busy)
-        conn_close(c);
+        wake(c);
+}
+
+void client_drop(struct client_conn *c)
+{
+    CHECK(!c->busy); // its fiber's stack would be lost
+    conn_close(c);
 }

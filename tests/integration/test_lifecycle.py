@@ -218,6 +218,37 @@ def test_sigterm_completes_an_upload(weir, origin):
     w.stop()
 
 
+def test_sigterm_answers_what_had_arrived(weir):
+    """On a kept connection, and on one that nobody had accepted yet."""
+    w = weir(HELLO)
+    worker = wait_until(w.workers)[0]
+    with connect(w.http) as kept:
+        assert kept.ask(request()).status == 200
+        os.kill(worker, signal.SIGSTOP)
+        kept.send(request())
+        with connect(w.http) as new:
+            new.send(request())
+            w.signal(signal.SIGTERM)
+            os.kill(worker, signal.SIGCONT)
+            assert kept.read_response().body.rstrip() == new.read_response().body.rstrip() == b"hello"
+            kept.expect_closed()
+            new.expect_closed()
+    w.stop()
+
+
+def test_sigterm_does_not_wait_for_the_silent(weir):
+    w = weir(HELLO)
+    with connect(w.http), connect(w.http) as half:
+        half.send(b"GET / HTTP/1.1\r\n")
+        with connect(w.http) as third:
+            assert third.ask(request()).status == 200
+            w.signal(signal.SIGTERM)
+            third.expect_closed()
+            half.send(b"Host: a.test\r\n\r\n")
+            assert half.read_response().status == 200
+    w.stop()
+
+
 def test_sigint_does_not_wait(weir, origin):
     asked = threading.Event()
     o = origin(lambda x: (asked.set(), x.stream.read_to_end()))
