@@ -18,7 +18,7 @@ enum filter_more {
 
 enum {
     FILTER_STEP_BYTES = 256 * 1024, // about the most that one run appends, so that a little input cannot become a flood of memory
-    FILTERS_MAX = 4,
+    FILTERS_MAX = 5,
 };
 
 struct filter_ops {

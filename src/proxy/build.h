@@ -37,6 +37,8 @@ bool build_fields(struct builder *b, const struct conf_stmt *block, struct field
 const struct compress *build_compress(struct builder *b, const struct conf_stmt *block, const struct compress *outer);
 /// The `rewrite-links` statement of a route or its site; NULL where there is none.
 const struct rewrite_links *build_rewrite_links(struct builder *b, const struct conf_stmt *route);
+/// The `replace TEXT with TEXT` statements of a route and its site.
+void build_replacements(struct builder *b, const struct conf_stmt *route, struct replacements *ret);
 void build_route(struct builder *b, const struct conf_stmt *s, const struct timeouts *outer, struct route *ret);
 /// NULL when memory is out.
 struct site *build_site(struct builder *b, const struct conf_stmt *s);

@@ -10,7 +10,8 @@ static const struct {
 static bool is_field_op(const struct conf_stmt *s, enum field_op_kind *ret)
 {
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-        if (s->row->id == kinds[i].id && span_find_span(s->args[0].text, SPAN("-header")) <= s->args[0].text.len) {
+        bool of_content = s->row->id == CONF_REPLACE && s->n_args == 3 && span_eq(s->args[1].text, SPAN("with"));
+        if (s->row->id == kinds[i].id && !of_content) {
             *ret = kinds[i].kind;
             return true;
         }
@@ -21,18 +22,19 @@ static bool is_field_op(const struct conf_stmt *s, enum field_op_kind *ret)
 static bool build_op(struct builder *b, const struct conf_stmt *s, enum field_op_kind kind, struct field_op *op)
 {
     struct span name = s->args[1].text;
+    bool known = span_eq(s->args[0].text, SPAN("request-header")) || span_eq(s->args[0].text, SPAN("response-header"));
     *op = (struct field_op){.kind = kind, .on_response = span_starts(s->args[0].text, SPAN("response")), .name = name};
     if (!http_is_token(name) || field_flags(field_id_of(name)) & (FIELD_FRAMING | FIELD_HOP)) {
         conf_error(b->diags, b->conf, &s->args[1].pos, "`%.*s` is no name of a field that may be changed", SPAN_ARG(name));
         return false;
     }
-    if (kind == FIELD_OP_REPLACE && s->n_args == 4) {
+    if (kind == FIELD_OP_REPLACE && known && s->n_args == 4) {
         op->pattern = condition_pattern(&b->cond, &s->args[2], false);
         op->value = text_build(b, &s->args[3], TEXT_GROUPS);
         return op->pattern != NULL;
     }
     if (kind == FIELD_OP_REPLACE) {
-        conf_error(b->diags, b->conf, &s->pos, "the form is `replace request-header|response-header NAME PATTERN TEXT`");
+        conf_error(b->diags, b->conf, &s->pos, "the forms are `replace request-header|response-header NAME PATTERN TEXT` and `replace TEXT with TEXT`");
         return false;
     }
     if (s->n_args > 2)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `rewrite-links`: the origins that are hidden, and the types besides HTML and CSS in which they stand as text.
+// What is changed in content: `rewrite-links` (the origins that are hidden, and the types besides HTML and CSS in which they stand as
+// text) and `replace TEXT with TEXT`.
 #include "proxy/build.h"
 
 static const struct conf_stmt *first_server(const struct builder *b, const struct conf_stmt *route)
@@ -55,4 +56,34 @@ const struct rewrite_links *build_rewrite_links(struct builder *b, const struct 
         servers_origins(b, route, r);
     r->types = build_option_words(b, s, "types", &r->n_types);
     return r;
+}
+
+static bool is_content(const struct conf_stmt *s)
+{
+    return s->n_args == 3 && span_eq(s->args[1].text, SPAN("with"));
+}
+
+static unsigned add_replacements(struct builder *b, const struct conf_stmt *block, struct replacement *v)
+{
+    unsigned n = 0;
+    for (const struct conf_stmt *s = conf_child(block, CONF_REPLACE); s; s = conf_next(s)) {
+        if (!is_content(s))
+            continue;
+        if (v)
+            v[n] = (struct replacement){s->args[0].text, s->args[2].text};
+        if (v && (!v[n].from.len || v[n].from.len > REPLACE_TEXT_MAX))
+            conf_error(b->diags, b->conf, &s->args[0].pos, "a text to be replaced has 1 to %d bytes", REPLACE_TEXT_MAX);
+        n++;
+    }
+    return n;
+}
+
+void build_replacements(struct builder *b, const struct conf_stmt *route, struct replacements *ret)
+{
+    unsigned n = add_replacements(b, route, NULL) + add_replacements(b, route->parent, NULL);
+    ret->v = (struct replacement *)build_alloc(b, (n + 1) * sizeof *ret->v);
+    if (!ret->v)
+        return;
+    ret->n = add_replacements(b, route, ret->v);
+    ret->n += add_replacements(b, route->parent, ret->v + ret->n);
 }

@@ -108,6 +108,7 @@ void build_route(struct builder *b, const struct conf_stmt *s, const struct time
     build_rewrites(b, s, r);
     r->compress = build_compress(b, s, build_compress(b, s->parent, NULL));
     r->links = build_rewrite_links(b, s);
+    build_replacements(b, s, &r->replacements);
     const struct conf_stmt *strip = conf_child(s, CONF_STRIP);
     if (strip) {
         r->strip = strip->args[0].text;

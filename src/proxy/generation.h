@@ -10,6 +10,7 @@
 #include "balance/pool.h"
 #include "conf/conf.h"
 #include "filter/links.h"
+#include "filter/replace.h"
 #include "http/coding.h"
 #include "http/h1.h"
 #include "net/dns.h"
@@ -72,6 +73,12 @@ struct path_rewrite {
     struct text to;          // path, or path?query
 };
 
+/// `replace TEXT with TEXT`, in all types that are text.
+struct replacements {
+    struct replacement *v;
+    unsigned n;
+};
+
 enum route_target { TARGET_POOL, TARGET_REDIRECT, TARGET_RESPOND, TARGET_FILES };
 
 struct route {
@@ -90,6 +97,7 @@ struct route {
     struct field_ops fields;
     const struct compress *compress; // its own or its site's; NULL: none
     const struct rewrite_links *links; // the same
+    struct replacements replacements;  // its own, then its site's
     const struct span *upgrades; // tokens that may pass, lower case
     unsigned n_upgrades;
     struct span where; // FILE:LINE

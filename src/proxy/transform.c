@@ -117,21 +117,33 @@ static struct filter *(*links_filter_of(const struct exchange *x))(const struct 
 }
 
 enum {
-    LINKS_CODINGS_MAX = FILTERS_MAX - 2, // with the links' filter and an encoder behind them
+    CONTENT_CODINGS_MAX = FILTERS_MAX - 3, // with two filters and an encoder behind them
 };
 static const uint64_t DECODED_MAX = (uint64_t)4 << 30; // of one answer; what is larger ends as broken
 
-// Decoders in front of the links' filter, and an encoder behind it where `compress` does not see to that.
-static enum err add_links(struct exchange *x, struct filter *links, const enum coding *codings, unsigned n)
+// Codings that can be undone; false: the content has to stay.
+static bool decodable(const struct exchange *x, enum coding codings[CONTENT_CODINGS_MAX], unsigned *ret_n)
+{
+    *ret_n = coding_list(fields_joined(&x->resp.fields, FIELD_CONTENT_ENCODING, x->arena), codings, CONTENT_CODINGS_MAX);
+    for (unsigned i = 0; i < MIN(*ret_n, (unsigned)CONTENT_CODINGS_MAX); i++)
+        if (codings[i] == CODING_UNKNOWN)
+            return false;
+    return *ret_n <= CONTENT_CODINGS_MAX;
+}
+
+// Decoders in front of the filters of text, and an encoder behind them where `compress` does not see to that.
+static enum err add_text_filters(struct exchange *x, struct filter *text[2], const enum coding *codings, unsigned n)
 {
     bool head = x->req->method == METHOD_HEAD, again = n == 1 && !compress_of(x) && codings[0] != CODING_DEFLATE;
-    enum err e = ERR_OK;
+    enum err e = octets_change(x);
     for (unsigned i = n; i > 0 && !head && !e; i--)
         e = add_filter(x, decoder_new(codings[i - 1], DECODED_MAX));
-    if (e || head)
-        filter_free(links);
-    else
-        e = add_filter(x, links);
+    for (unsigned i = 0; i < 2; i++) {
+        if (text[i] && (e || head))
+            filter_free(text[i]);
+        else if (text[i])
+            e = add_filter(x, text[i]);
+    }
     if (!e && !head && again)
         e = add_filter(x, encoder_new(codings[0], 0));
     if (!again)
@@ -139,32 +151,54 @@ static enum err add_links(struct exchange *x, struct filter *links, const enum c
     return e;
 }
 
-static enum err plan_links_content(struct exchange *x, const struct link_map *m)
+static bool is_textual(const struct exchange *x)
+{
+    static const struct span types[] = {SPAN_INIT("text/*"), SPAN_INIT("application/json"), SPAN_INIT("application/*+json"), SPAN_INIT("application/xml"), SPAN_INIT("application/*+xml"), SPAN_INIT("application/javascript")};
+    struct span type = media_essence(fields_value(&x->resp.fields, FIELD_CONTENT_TYPE));
+    for (size_t i = 0; i < ARRAY_LEN(types); i++)
+        if (media_matches(type, types[i]))
+            return true;
+    return false;
+}
+
+// Filters that look at content as text: links, then exact texts.
+static enum err plan_text(struct exchange *x, const struct link_map *m)
 {
     const struct response *r = &x->resp;
-    struct filter *(*make)(const struct link_map *) = links_filter_of(x);
-    enum coding codings[LINKS_CODINGS_MAX];
-    if (!make || r->status == 206 || (r->framing.kind == FRAMING_NONE && x->req->method != METHOD_HEAD) || has_no_transform(&r->fields, x->arena))
+    const struct replacements *texts = &x->route->replacements;
+    enum coding codings[CONTENT_CODINGS_MAX];
+    unsigned n;
+    struct filter *(*links)(const struct link_map *) = m ? links_filter_of(x) : NULL;
+    bool replace = texts->n && is_textual(x);
+    bool content = r->framing.kind != FRAMING_NONE || x->req->method == METHOD_HEAD;
+    if ((!links && !replace) || !content || r->status == 206 || has_no_transform(&r->fields, x->arena) || !decodable(x, codings, &n))
         return ERR_OK;
-    unsigned n = coding_list(fields_joined(&r->fields, FIELD_CONTENT_ENCODING, x->arena), codings, LINKS_CODINGS_MAX);
-    for (unsigned i = 0; i < n; i++)
-        if (n > LINKS_CODINGS_MAX || codings[i] == CODING_UNKNOWN)
-            return ERR_OK;
-    enum err e = octets_change(x);
-    if (!e)
-        e = add_links(x, make(m), codings, n);
-    return e;
+    struct filter *text[2] = {links ? links(m) : NULL, replace ? replace_new(texts->v, texts->n) : NULL};
+    if ((links && !text[0]) || (replace && !text[1])) {
+        filter_free(text[0]);
+        filter_free(text[1]);
+        return ERR_NO_MEMORY;
+    }
+    return add_text_filters(x, text, codings, n);
+}
+
+static bool changes_text(const struct exchange *x)
+{
+    return x->route && (x->route->links || x->route->replacements.n);
 }
 
 static enum err plan_links(struct exchange *x)
 {
-    struct link_map *m = (struct link_map *)arena_alloc(x->arena, sizeof *m);
-    if (!m)
-        return ERR_NO_MEMORY;
     const struct rewrite_links *r = x->route->links;
-    *m = (struct link_map){r->origins, r->n_origins, x->scheme, x->host, x->route->strip};
-    enum err e = link_fields(m, &x->resp.fields, x->req->authority.host, x->arena);
-    return e ? e : plan_links_content(x, m);
+    struct link_map *m = r ? (struct link_map *)arena_alloc(x->arena, sizeof *m) : NULL;
+    if (r && !m)
+        return ERR_NO_MEMORY;
+    enum err e = ERR_OK;
+    if (r) {
+        *m = (struct link_map){r->origins, r->n_origins, x->scheme, x->host, x->route->strip};
+        e = link_fields(m, &x->resp.fields, x->req->authority.host, x->arena);
+    }
+    return e ? e : plan_text(x, m);
 }
 
 enum err transform_plan(struct exchange *x)
@@ -173,7 +207,7 @@ enum err transform_plan(struct exchange *x)
     bool has_content = x->answer == ANSWER_UPSTREAM || x->answer == ANSWER_LOCAL || x->answer == ANSWER_FILE;
     struct framing sent = x->resp.framing;
     enum err e = ERR_OK;
-    if (x->answer == ANSWER_UPSTREAM && x->route && x->route->links) {
+    if (x->answer == ANSWER_UPSTREAM && changes_text(x)) {
         bool encoded = fields_may_have(&x->resp.fields, FIELD_CONTENT_ENCODING); // its length says nothing of the content's
         e = plan_links(x);
         sent = encoded ? x->resp.framing : sent;
@@ -184,7 +218,7 @@ enum err transform_plan(struct exchange *x)
 enum err transform_request_fields(const struct exchange *x, struct fields *f)
 {
     struct field *tags = fields_get(f, FIELD_IF_NONE_MATCH);
-    if (!tags || (!compress_of(x) && !(x->route && x->route->links)))
+    if (!tags || (!compress_of(x) && !changes_text(x)))
         return ERR_OK;
     struct span list = fields_joined(f, FIELD_IF_NONE_MATCH, x->arena), item, out = SPAN_NONE;
     char *p = list.ptr ? arena_bytes(x->arena, list.len * 2 + 2) : NULL; // room for ", " in place of each ","

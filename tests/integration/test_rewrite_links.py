@@ -17,6 +17,7 @@ site shop.test {
     route /own/*    -> pool app { rewrite-links }
     route /comp/*   -> pool app { rewrite-links http://backend.internal; compress gzip }
     route /types/*  -> pool app { rewrite-links http://backend.internal types application/json text/javascript }
+    route /texts/*  -> pool app { rewrite-links http://backend.internal; replace "backend.internal/text" with "our text"; replace "</html>" with "<!-- end --></html>" }
     route /wiki/*   -> pool app { strip /wiki; rewrite-links http://backend.internal }
     route *         -> pool app { rewrite-links http://127.0.0.1:@app@ http://backend.internal }
 }
@@ -179,6 +180,16 @@ def test_content_under_another_path(site):
     r = site.ask("/wiki/p", body=f"<a href='/x'><a href={B}/y><link href=z>".encode())
     assert r.body == f"<a href='/wiki/x'><a href={P}/wiki/y><link href=z>".encode()
     assert site.origin.requests[-1].target == "/p"
+
+
+@pytest.mark.parametrize("kind, changed", [("text/html", True), ("application/json; charset=utf-8", True), ("image/png", False)])
+@pytest.mark.parametrize("coding", ["identity", "gzip"])
+def test_texts_are_replaced(site, kind, changed, coding):
+    fields = [("Content-Type", kind)] + ([("Content-Encoding", coding)] if coding != "identity" else [])
+    r = site.ask("/texts/x", body=encode(PAGE * 50, coding), fields=fields)
+    got = decode(r.body, r.fields.get("Content-Encoding"))
+    assert got.count(b"our text") == got.count(b"<!-- end -->") == (50 if changed else 0)
+    assert len(got) == len(PAGE * 50) or changed
 
 
 def test_large_and_chunked(site, weir, origin):
