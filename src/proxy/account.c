@@ -47,6 +47,8 @@ static void write_log(struct exchange *x, uint64_t duration_us)
         .referer = fields_value(&req->fields, FIELD_REFERER),
         .user_agent = fields_value(&req->fields, FIELD_USER_AGENT),
     };
+    if (x->conn->t.info)
+        r.tls = x->conn->t.info->version;
     if (x->upstream_addr.family)
         r.upstream = span_of(upstream, addr_format(&x->upstream_addr, upstream));
     bool json = x->gen->log == ACCESS_LOG_JSON;

@@ -40,6 +40,12 @@ const struct rewrite_links *build_rewrite_links(struct builder *b, const struct 
 /// The `replace TEXT with TEXT` statements of a route and its site.
 void build_replacements(struct builder *b, const struct conf_stmt *route, struct replacements *ret);
 void build_route(struct builder *b, const struct conf_stmt *s, const struct timeouts *outer, struct route *ret);
+/// The `tls` statements of a site or proxy and what belongs to them; NULL where there is none (or after a mistake).
+const struct tls_site *build_tls(struct builder *b, const struct conf_stmt *block);
+/// A site takes part in a listener, which has TLS or not (at: the `listen` statement, or the site).
+void build_tls_listener(struct builder *b, const struct conf_stmt *at, struct listener *l, const struct site *site, bool tls);
+/// A proxy's listener.
+void build_tls_proxy(struct builder *b, const struct conf_stmt *at, struct listener *l, const struct proxy *p);
 /// NULL when memory is out.
 struct site *build_site(struct builder *b, const struct conf_stmt *s);
 /// Puts a site's names at its listeners; names: how many the whole configuration has.

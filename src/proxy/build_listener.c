@@ -102,23 +102,30 @@ static void add_names(struct builder *b, struct listener *l, const struct conf_s
     }
 }
 
+static void add_site(struct builder *b, const struct conf_stmt *s, const struct site *site, unsigned names, const struct conf_value *v,
+                     const struct conf_stmt *at, bool tls)
+{
+    struct timeouts t = build_timeouts(s, &b->g->timeouts);
+    struct addr a;
+    struct listener *l = build_address(b, v, &a) ? build_listener(b, v, &a, LISTENER_SITES) : NULL;
+    if (!l)
+        return;
+    l->settings.header_ms = t.header;
+    l->settings.idle_ms = t.idle;
+    l->settings.between_ms = t.between_bytes;
+    l->settings.handshake_ms = t.handshake;
+    add_names(b, l, s, site, names);
+    build_tls_listener(b, at, l, site, tls);
+}
+
 void build_site_listeners(struct builder *b, const struct conf_stmt *s, const struct site *site, unsigned names)
 {
     const struct conf_stmt *listen = conf_child(s, CONF_LISTEN);
-    struct conf_value by_default = {.text = SPAN(":80"), .pos = s->pos};
-    struct timeouts t = build_timeouts(s, &b->g->timeouts);
-    do {
-        const struct conf_value *v = listen ? &listen->args[0] : &by_default;
-        struct addr a;
-        if (build_address(b, v, &a)) {
-            struct listener *l = build_listener(b, v, &a, LISTENER_SITES);
-            if (l) {
-                l->settings.header_ms = t.header;
-                l->settings.idle_ms = t.idle;
-                l->settings.between_ms = t.between_bytes;
-                add_names(b, l, s, site, names);
-            }
-        }
-        listen = listen ? conf_next(listen) : NULL;
-    } while (listen);
+    if (!listen) {
+        add_site(b, s, site, names, &(struct conf_value){.text = SPAN(":80"), .pos = s->pos}, s, false);
+        if (conf_child(s, CONF_TLS))
+            add_site(b, s, site, names, &(struct conf_value){.text = SPAN(":443"), .pos = s->pos}, s, true);
+    }
+    for (; listen; listen = conf_next(listen))
+        add_site(b, s, site, names, &listen->args[0], listen, conf_option(listen, "tls") != NULL);
 }

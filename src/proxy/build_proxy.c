@@ -57,6 +57,21 @@ static void build_egress(struct builder *b, const struct conf_stmt *proxy, struc
             conf_error(b->diags, NULL, NULL, "out of memory");
 }
 
+static void add_listener(struct builder *b, const struct proxy *p, const struct conf_stmt *at, const struct conf_value *v, bool tls)
+{
+    struct addr a;
+    struct listener *l = build_address(b, v, &a) ? build_listener(b, v, &a, LISTENER_PROXY) : NULL;
+    if (!l)
+        return;
+    l->proxy = p;
+    l->settings.header_ms = p->timeouts.header;
+    l->settings.idle_ms = p->timeouts.idle;
+    l->settings.between_ms = p->timeouts.between_bytes;
+    l->settings.handshake_ms = p->timeouts.handshake;
+    if (tls)
+        build_tls_proxy(b, at, l, p);
+}
+
 void build_proxy(struct builder *b, const struct conf_stmt *s)
 {
     struct proxy *p = (struct proxy *)build_alloc(b, sizeof *p);
@@ -76,14 +91,9 @@ void build_proxy(struct builder *b, const struct conf_stmt *s)
     p->compress = build_compress(b, s, NULL);
     rules_new(&b->cond, s, &p->clients);
     rules_new(&b->cond, policy, &p->policy);
-    for (unsigned i = 0; i < s->n_args; i++) {
-        struct addr a;
-        struct listener *l = build_address(b, &s->args[i], &a) ? build_listener(b, &s->args[i], &a, LISTENER_PROXY) : NULL;
-        if (l) {
-            l->proxy = p;
-            l->settings.header_ms = p->timeouts.header;
-            l->settings.idle_ms = p->timeouts.idle;
-            l->settings.between_ms = p->timeouts.between_bytes;
-        }
-    }
+    p->tls = build_tls(b, s);
+    for (unsigned i = 0; i < s->n_args; i++)
+        add_listener(b, p, s, &s->args[i], false);
+    for (const struct conf_stmt *l = conf_child(s, CONF_LISTEN); l; l = conf_next(l))
+        add_listener(b, p, l, &l->args[0], conf_option(l, "tls") != NULL);
 }

@@ -17,6 +17,7 @@ struct site *build_site(struct builder *b, const struct conf_stmt *s)
     site->metrics = metrics_site(site->name);
     rules_new(&b->cond, s, &site->deny);
     build_fields(b, s, &site->fields);
+    site->tls = build_tls(b, s);
     struct timeouts t = build_timeouts(s, &b->g->timeouts);
     for (const struct conf_stmt *r = conf_child(s, CONF_ROUTE); r; r = conf_next(r))
         build_route(b, r, &t, &routes[site->n_routes++]);

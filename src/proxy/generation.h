@@ -24,6 +24,7 @@
 #include "proxy/service.h"
 #include "proxy/variables.h"
 #include "session/client.h"
+#include "tls/server.h"
 
 /// CONFIG.md `timeouts`, in milliseconds.
 struct timeouts {
@@ -109,6 +110,7 @@ struct site {
     struct field_ops fields;
     const struct route *routes;
     unsigned n_routes;
+    const struct tls_site *tls; // NULL: plain only
     struct span where;
     struct metric_set *metrics;
 };
@@ -135,6 +137,7 @@ struct proxy {
     bool policy_default_deny;
     bool private_; // privacy standard or strict: nothing identifies the client
     struct timeouts timeouts;
+    const struct tls_site *tls; // for its listeners with TLS; NULL: none
     struct span where, default_where;
     struct metric_set *metrics;
 };
@@ -149,6 +152,9 @@ struct listener {
     struct site_table sites;
     const struct proxy *proxy;
     struct client_settings settings;
+    bool plain;                     // a site without TLS stands here
+    struct tls_listener tls;        // where settings.secure is set
+    const struct site *tls_default; // whom clients reach that name nobody
     struct span name; // ADDRESS:PORT
     struct metric_set *metrics;
     struct generation *gen;

@@ -35,11 +35,23 @@ static enum err route_admin(struct exchange *x)
     return e ? e : fields_set(&x->resp.fields, FIELD_CONTENT_TYPE, SPAN("text/plain; version=0.0.4; charset=utf-8"));
 }
 
+// A request may name another site than the one that the handshake was with, where its certificate is for that one as well and no
+// other certificate of the client's is demanded (RFC 9110 7.4).
+static bool is_for_connection(const struct exchange *x, const struct transport_info *i)
+{
+    const struct site *met = i->name.len ? site_table_find(&x->listener->sites, i->name) : x->listener->tls_default;
+    if (!x->site->tls || !met || !met->tls || tls_site_client_policy(x->site->tls) != i->client_policy)
+        return false;
+    return met == x->site || tls_site_covers(met->tls, x->req->authority.host);
+}
+
 static enum err route_site(struct exchange *x)
 {
     x->site = site_table_find(&x->listener->sites, x->req->authority.host);
     if (!x->site)
         return ERR_HOST_UNKNOWN;
+    if (x->conn->t.info && !is_for_connection(x, x->conn->t.info))
+        return ERR_MISDIRECTED;
     if (hops_used_up(x))
         return answer_options(x);
     struct condition_input in;

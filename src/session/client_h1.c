@@ -373,7 +373,8 @@ static void confirm(struct client_h1 *h)
     for (uint64_t end = loop_now_ms() + CONFIRM_MS; loop_now_ms() < end;) {
         char sink;
         size_t n;
-        if (transport_recv_now(t, &sink, 1, &n) == ERR_RESET || (t->io.state & IO_BROKEN)) {
+        (void)!transport_recv_now(t, &sink, 1, &n); // it notes a reset
+        if (t->io.state & IO_BROKEN) {
             h->stream.broken = true;
             return;
         }

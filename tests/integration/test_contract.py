@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The configurations of ../shared/contract, verbatim apart from port numbers."""
 import re
+import ssl
 
 import pytest
 
+import certs
+from certs import connect_tls
 from http1 import connect, request
 from process import free_port, need_shared
 
@@ -11,7 +14,7 @@ from process import free_port, need_shared
 def contract(name):
     """The text with every port that the contract uses replaced by one of ours."""
     text = need_shared("contract", name).read_text()
-    return re.sub(r"127\.0\.0\.1:(18080|13128)", r"127.0.0.1:@p\1@", re.sub(r"127\.0\.0\.1:(1808[1-9])", r"127.0.0.1:@o\1@", text))
+    return re.sub(r"127\.0\.0\.1:(18080|18443|13128)", r"127.0.0.1:@p\1@", re.sub(r"127\.0\.0\.1:(1808[1-9])", r"127.0.0.1:@o\1@", text))
 
 
 def test_reverse_conf(weir, origin):
@@ -37,8 +40,23 @@ def test_forward_conf(weir, origin):
         assert c.ask(request("CONNECT", "[::1]:443", host="[::1]:443")).status == 403
 
 
-@pytest.mark.parametrize("name", ["reverse.conf", "forward.conf"])
+def test_tls_conf(weir, origin):
+    o = origin()
+    w = weir(contract("tls.conf"), o18081=o.port, files=certs.files("a.test", "localhost", "127.0.0.1"))
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        with connect_tls(w.p18443, least=version, most=version) as c:
+            assert c.ask(request("POST", "/x", body=b"content")).body == b"content"
+    c = certs.context()
+    c.check_hostname = False
+    for name in ("unknown.test", None):
+        with connect_tls(w.p18443, name, context=c) as stream:
+            assert stream.ask(request(host="other.test")).status == 200
+
+
+@pytest.mark.parametrize("name", ["reverse.conf", "forward.conf", "tls.conf"])
 def test_check_finds_nothing(folder, cli, name):
+    for file, content in certs.files("a.test").items():
+        (folder / file).write_bytes(content)
     (folder / "x.conf").write_text(re.sub(r"@\w+@", lambda m: str(free_port()), contract(name)))
     done = cli("check", "-c", "x.conf")
     assert done.returncode == 0 and "error" not in done.stderr and "warning" not in done.stderr

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// `tls` and `listen ... tls`: certificates, and who shows them where.
+#include <time.h>
+
+#include "proxy/build.h"
+
+static const struct span protocols = SPAN_INIT("\x08http/1.1");
+
+static struct span resolved(struct builder *b, struct span path)
+{
+    return path.len && path.ptr[0] == '/' ? path : arena_printf(b->a, "%s/%.*s", conf_folder(b->conf), SPAN_ARG(path));
+}
+
+// A file that a value names; false after a diagnostic.
+static bool read_file(struct builder *b, const struct conf_value *v, struct span path, struct span *ret)
+{
+    struct conf_source own, *files = conf_files(b->conf);
+    const char *why = "out of memory", *cpath = arena_cstr(b->a, resolved(b, path));
+    struct span content;
+    if (!files)
+        conf_source_init(&own, true);
+    bool ok = cpath && conf_source_read(files ? files : &own, cpath, &content, &why) && arena_dup(b->a, content, ret);
+    if (!files)
+        conf_source_fini(&own);
+    if (!ok)
+        conf_error(b->diags, b->conf, &v->pos, "%.*s cannot be read: %s", SPAN_ARG(path), why);
+    return ok;
+}
+
+static bool read_secret(struct builder *b, const struct conf_value *v, struct span *ret)
+{
+    *ret = v->text;
+    if (!span_starts(v->text, SPAN("file:")))
+        return true;
+    if (!read_file(b, v, span_skip(v->text, 5), ret))
+        return false;
+    *ret = span_cut(ret, '\n');
+    if (ret->len && ret->ptr[ret->len - 1] == '\r')
+        ret->len--;
+    return true;
+}
+
+static void add_certificate(struct builder *b, const struct conf_stmt *s, struct tls_site *site)
+{
+    const struct conf_value *cert = conf_option(s, "cert"), *key = conf_option(s, "key"), *password = conf_option(s, "password");
+    struct span cert_pem, key_pem, secret = SPAN_NONE;
+    if (!cert) {
+        conf_error(b->diags, b->conf, &s->pos, "the form is `tls cert FILE key FILE`");
+        return;
+    }
+    if (!key)
+        key = cert;
+    if (!read_file(b, cert, cert->text, &cert_pem) || !read_file(b, key, key->text, &key_pem) || (password && !read_secret(b, password, &secret)))
+        return;
+    bool in_key;
+    const char *why = tls_site_add(site, cert_pem, key_pem, secret, &in_key);
+    const struct conf_value *v = in_key ? key : cert;
+    if (why)
+        conf_error(b->diags, b->conf, &v->pos, "%.*s cannot be used: %s", SPAN_ARG(v->text), why);
+}
+
+static void free_site(void *p)
+{
+    tls_site_free((struct tls_site *)p);
+}
+
+// Names that no certificate is for: browsers would refuse them.
+static void lint(struct builder *b, const struct conf_stmt *block, const struct tls_site *site)
+{
+    const struct conf_stmt *s = conf_child(block, CONF_TLS);
+    if (tls_site_expires(site) < (int64_t)time(NULL))
+        conf_warning(b->diags, b->conf, &s->pos, "a certificate here has expired");
+    for (unsigned i = 0; block->row->id == CONF_SITE && i < block->n_args; i++) {
+        struct span name = block->args[i].text;
+        if (span_find(name, '*') == name.len && !tls_site_covers(site, name))
+            conf_warning(b->diags, b->conf, &block->args[i].pos, "no certificate of the site is for `%.*s`", SPAN_ARG(name));
+    }
+}
+
+const struct tls_site *build_tls(struct builder *b, const struct conf_stmt *block)
+{
+    const struct conf_stmt *s = conf_child(block, CONF_TLS);
+    if (!s)
+        return NULL;
+    struct tls_site *site = tls_site_new(block->args[0].text);
+    if (!site) {
+        conf_error(b->diags, NULL, NULL, "out of memory");
+        return NULL;
+    }
+    if (!condition_on_free(&b->cond, free_site, site))
+        return NULL;
+    unsigned errors = conf_diags_errors(b->diags);
+    for (; s; s = conf_next(s))
+        add_certificate(b, s, site);
+    if (span_eq(conf_word(block, CONF_SESSION_TICKETS), SPAN("off")))
+        tls_site_no_tickets(site);
+    if (conf_diags_errors(b->diags) == errors)
+        lint(b, block, site);
+    return site;
+}
+
+static const struct tls_site *find_site(const void *arg, struct span name)
+{
+    const struct site *s = site_table_find(&((const struct listener *)arg)->sites, name);
+    return s ? s->tls : NULL;
+}
+
+static void secure(struct listener *l)
+{
+    l->settings.scheme = SPAN("https");
+    l->settings.secure = tls_accept;
+    l->settings.secure_arg = &l->tls;
+    l->settings.alpn = protocols;
+}
+
+void build_tls_listener(struct builder *b, const struct conf_stmt *at, struct listener *l, const struct site *site, bool tls)
+{
+    if (!tls && !l->settings.secure) {
+        l->plain = true;
+        return;
+    }
+    if (tls && l->plain)
+        conf_error(b->diags, b->conf, &at->pos, "another site listens at this address without `tls`");
+    else if (!tls)
+        conf_error(b->diags, b->conf, &at->pos, "another site listens at this address with `tls`");
+    else if (!conf_child(at->row->id == CONF_SITE ? at : at->parent, CONF_TLS))
+        conf_error(b->diags, b->conf, &at->pos, "the site has no certificate; write `tls cert FILE key FILE`");
+    secure(l);
+    l->tls.find = find_site;
+    l->tls.arg = l;
+    if (!l->tls_default || l->sites.any == site) {
+        l->tls_default = site;
+        l->tls.fallback = site->tls;
+    }
+}
+
+void build_tls_proxy(struct builder *b, const struct conf_stmt *at, struct listener *l, const struct proxy *p)
+{
+    if (!conf_child(at->parent, CONF_TLS))
+        conf_error(b->diags, b->conf, &at->pos, "the proxy has no certificate; write `tls cert FILE key FILE`");
+    secure(l);
+    l->tls.fallback = p->tls;
+}

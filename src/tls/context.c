@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tls/context.h"
+
+#include <openssl/err.h>
+
+#define CIPHERS_12                                                                                                                     \
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"          \
+    "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
+#define CIPHERS_13 "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
+#define GROUPS     "X25519:P-256:P-384"
+
+enum { SESSION_SECONDS = 12 * 3600, TICKETS = 1 };
+
+SSL_CTX *tls_context_new(bool server)
+{
+    SSL_CTX *c = SSL_CTX_new(server ? TLS_server_method() : TLS_client_method());
+    if (!c)
+        return NULL;
+    SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | (server ? SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA : 0));
+    SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_read_ahead(c, 1);
+    SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_timeout(c, SESSION_SECONDS);
+    if (SSL_CTX_set_min_proto_version(c, TLS1_2_VERSION) && SSL_CTX_set_cipher_list(c, CIPHERS_12) && SSL_CTX_set_ciphersuites(c, CIPHERS_13) &&
+        SSL_CTX_set1_groups_list(c, GROUPS) && SSL_CTX_set_num_tickets(c, TICKETS))
+        return c;
+    SSL_CTX_free(c);
+    return NULL;
+}
+
+const char *tls_reason(void)
+{
+    unsigned long code = ERR_peek_last_error();
+    const char *text = code ? ERR_reason_error_string(code) : NULL;
+    ERR_clear_error();
+    return text ? text : "no reason is known";
+}

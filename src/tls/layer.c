@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: Apache-2.0
+// OpenSSL reads straight from the socket into its own record buffer, and writes into a queue of our chunks, which goes out with as
+// few calls as possible. So it never waits for room: only who sends does, and a reader never stands in a writer's place.
+#include "tls/layer.h"
+
+#include <openssl/err.h>
+#include <pthread.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+
+enum {
+    BATCH_BYTES = 4 * TLS_RECORD_BYTES,  // encrypted before it is sent: a medium chunk holds it
+    READS_MAX = 32,                      // in one operation: a peer that sends so much without content floods (key updates, empty records)
+    PENDING_MAX_BYTES = 64 * 1024,       // answers that a peer provokes and does not read
+    FAIR_OPERATIONS = 64,
+};
+
+static BIO_METHOD *method;
+
+// ---- What OpenSSL reads and writes
+
+static int bio_read(BIO *b, char *buf, size_t cap, size_t *ret_n)
+{
+    struct tls_layer *l = (struct tls_layer *)BIO_get_data(b);
+    BIO_clear_retry_flags(b);
+    if (l->reads_left == 0) {
+        l->in_err = ERR_RESET;
+        return 0;
+    }
+    l->reads_left--;
+    enum err e = io_recv_now(&l->t->io, buf, cap, ret_n);
+    if (!e)
+        return 1;
+    if (e == ERR_AGAIN)
+        BIO_set_retry_read(b);
+    else
+        l->in_err = e;
+    return 0;
+}
+
+static int bio_write(BIO *b, const char *buf, size_t len, size_t *ret_n)
+{
+    struct tls_layer *l = (struct tls_layer *)BIO_get_data(b);
+    BIO_clear_retry_flags(b);
+    if (chunkq_append_copy(&l->out, buf, len))
+        return 0;
+    *ret_n = len;
+    return 1;
+}
+
+static long bio_ctrl(BIO *b, int cmd, long num, void *ptr)
+{
+    const struct tls_layer *l = (const struct tls_layer *)BIO_get_data(b);
+    (void)num;
+    (void)ptr;
+    switch (cmd) {
+    case BIO_CTRL_FLUSH:
+        return 1;
+    case BIO_CTRL_EOF:
+        return l->in_err != ERR_OK;
+    default:
+        return 0;
+    }
+}
+
+static void make_method(void)
+{
+    method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "weir");
+    if (method && BIO_meth_set_read_ex(method, bio_read) && BIO_meth_set_write_ex(method, bio_write) && BIO_meth_set_ctrl(method, bio_ctrl))
+        return;
+    BIO_meth_free(method);
+    method = NULL;
+}
+
+static BIO *bio_new(struct tls_layer *l)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, make_method);
+    BIO *b = method ? BIO_new(method) : NULL;
+    if (b) {
+        BIO_set_data(b, l);
+        BIO_set_init(b, 1);
+    }
+    return b;
+}
+
+// ---- Sending
+
+static void flush_now(struct tls_layer *l)
+{
+    while (l->out.bytes && !l->sending && l->t->io.fd >= 0) {
+        struct iovec iov[16];
+        size_t n;
+        if (io_sendv_now(&l->t->io, iov, chunkq_iov(&l->out, iov, ARRAY_LEN(iov)), false, &n))
+            return;
+        chunkq_skip(&l->out, n);
+    }
+}
+
+// The queue may have grown meanwhile, so what is to be sent is looked up after each wait.
+static enum err flush(struct tls_layer *l, uint64_t stall_ms, uint64_t deadline)
+{
+    enum err e = ERR_OK;
+    l->sending = true;
+    while (!e && l->out.bytes) {
+        struct iovec iov[16];
+        size_t n;
+        e = io_sendv_now(&l->t->io, iov, chunkq_iov(&l->out, iov, ARRAY_LEN(iov)), false, &n);
+        if (!e)
+            chunkq_skip(&l->out, n);
+        else if (e == ERR_AGAIN)
+            e = io_wait_writable(&l->t->io, stall_ms ? deadline_in(stall_ms) : deadline);
+    }
+    l->sending = false;
+    return e;
+}
+
+static void let_others(struct tls_layer *l)
+{
+    if (++l->busy >= FAIR_OPERATIONS) {
+        l->busy = 0;
+        fiber_yield();
+    }
+}
+
+static enum err encrypt_some(struct tls_layer *l, struct chunkq *q)
+{
+    static _Thread_local char joined[TLS_RECORD_BYTES]; // used up before another fiber can run
+    while (q->bytes && l->out.bytes < BATCH_BYTES) {
+        struct span s = span_first(chunkq_first(q), TLS_RECORD_BYTES);
+        // Small runs share a record.
+        if (s.len < TLS_RECORD_BYTES && s.len < q->bytes)
+            s = span_of(joined, chunkq_peek(q, joined, sizeof joined));
+        size_t n;
+        ERR_clear_error();
+        if (l->failed || SSL_write_ex(l->ssl, s.ptr, s.len, &n) != 1) {
+            l->failed = true;
+            return ERR_RESET;
+        }
+        chunkq_skip(q, n);
+    }
+    return ERR_OK;
+}
+
+static enum err layer_send_queue(struct transport *t, struct chunkq *q, uint64_t stall_ms)
+{
+    struct tls_layer *l = (struct tls_layer *)t->layer;
+    enum err e = ERR_OK;
+    let_others(l);
+    while (!e && (q->bytes || l->out.bytes)) {
+        e = encrypt_some(l, q);
+        if (!e)
+            e = flush(l, stall_ms, DEADLINE_NONE);
+    }
+    return e;
+}
+
+// ---- Receiving
+
+// What a call that did not succeed means. An end without close_notify may have been made by anybody, so it is no orderly one.
+static enum err call_failed(struct tls_layer *l, int r)
+{
+    switch (SSL_get_error(l->ssl, r)) {
+    case SSL_ERROR_WANT_READ:
+        flush_now(l);
+        if (l->out.bytes <= PENDING_MAX_BYTES)
+            return ERR_AGAIN;
+        break;
+    case SSL_ERROR_ZERO_RETURN:
+        return ERR_EOF;
+    default:
+        break;
+    }
+    l->failed = true;
+    flush_now(l); // the alert
+    return ERR_RESET;
+}
+
+static enum err layer_recv_now(struct transport *t, void *buf, size_t cap, size_t *ret_n)
+{
+    struct tls_layer *l = (struct tls_layer *)t->layer;
+    char *p = (char *)buf;
+    size_t got = 0, n;
+    if (l->failed)
+        return ERR_RESET;
+    l->reads_left = READS_MAX;
+    ERR_clear_error();
+    while (got < cap) {
+        int r = SSL_read_ex(l->ssl, p + got, cap - got, &n);
+        if (r != 1) {
+            enum err e = call_failed(l, r);
+            if (!got)
+                return e;
+            break; // an end is found again
+        }
+        got += n;
+    }
+    *ret_n = got;
+    return ERR_OK;
+}
+
+static enum err layer_recv(struct transport *t, void *buf, size_t cap, uint64_t deadline, size_t *ret_n)
+{
+    let_others((struct tls_layer *)t->layer);
+    for (;;) {
+        enum err e = layer_recv_now(t, buf, cap, ret_n);
+        if (e != ERR_AGAIN)
+            return e;
+        e = io_wait_readable(&t->io, deadline);
+        if (e)
+            return e;
+    }
+}
+
+static enum err layer_wait_readable(struct transport *t, uint64_t deadline)
+{
+    struct tls_layer *l = (struct tls_layer *)t->layer;
+    if (l->failed || SSL_has_pending(l->ssl))
+        return ERR_OK;
+    flush_now(l);
+    return io_wait_readable(&t->io, deadline);
+}
+
+// ---- The end
+
+static void say_end(struct tls_layer *l)
+{
+    if (l->established && !l->failed && !l->ended) {
+        ERR_clear_error();
+        (void)SSL_shutdown(l->ssl);
+        l->ended = true;
+    }
+    flush_now(l);
+}
+
+static void layer_end_write(struct transport *t)
+{
+    say_end((struct tls_layer *)t->layer);
+    io_shutdown_write(&t->io);
+}
+
+static void layer_end(struct transport *t)
+{
+    struct tls_layer *l = (struct tls_layer *)t->layer;
+    if (t->io.fd >= 0)
+        say_end(l);
+    tls_layer_free(l);
+}
+
+static const struct transport_ops layer_ops = {
+    .recv = layer_recv,
+    .recv_now = layer_recv_now,
+    .send_queue = layer_send_queue,
+    .wait_readable = layer_wait_readable,
+    .end_write = layer_end_write,
+    .end = layer_end,
+};
+
+// ---- Life
+
+enum err tls_layer_new(struct transport *t, SSL_CTX *ctx, struct tls_layer **ret)
+{
+    struct tls_layer *l = (struct tls_layer *)mem_calloc(1, sizeof *l);
+    if (!l)
+        return ERR_NO_MEMORY;
+    chunkq_init(&l->out);
+    l->t = t;
+    l->ssl = SSL_new(ctx);
+    BIO *b = l->ssl ? bio_new(l) : NULL;
+    if (!b) {
+        tls_layer_free(l);
+        return ERR_NO_MEMORY;
+    }
+    SSL_set_bio(l->ssl, b, b);
+    SSL_set_app_data(l->ssl, l);
+    *ret = l;
+    return ERR_OK;
+}
+
+void tls_layer_free(struct tls_layer *l)
+{
+    SSL_free(l->ssl);
+    chunkq_fini(&l->out);
+    mem_free(l->subject);
+    mem_free(l);
+}
+
+struct tls_layer *tls_layer_of(const SSL *ssl)
+{
+    return (struct tls_layer *)SSL_get_app_data(ssl);
+}
+
+enum err tls_layer_handshake(struct tls_layer *l, uint64_t deadline)
+{
+    for (;;) {
+        l->reads_left = READS_MAX;
+        ERR_clear_error();
+        int r = SSL_do_handshake(l->ssl);
+        if (r == 1)
+            return ERR_OK;
+        if (SSL_get_error(l->ssl, r) != SSL_ERROR_WANT_READ) {
+            l->failed = true;
+            flush_now(l); // the alert
+            return l->in_err ? ERR_RESET : ERR_TLS_FAILED;
+        }
+        enum err e = flush(l, 0, deadline);
+        if (!e)
+            e = io_wait_readable(&l->t->io, deadline);
+        if (e)
+            return e;
+    }
+}
+
+void tls_layer_stand(struct tls_layer *l)
+{
+    const unsigned char *alpn;
+    unsigned alpn_len;
+    SSL_get0_alpn_selected(l->ssl, &alpn, &alpn_len);
+    l->established = true;
+    l->owner = NULL;
+    l->info.version = span_str(SSL_get_version(l->ssl));
+    l->info.cipher = span_str(SSL_get_cipher_name(l->ssl));
+    l->info.alpn = alpn_len ? span_of((const char *)alpn, alpn_len) : SPAN_NONE;
+    l->info.resumed = SSL_session_reused(l->ssl) != 0;
+    l->info.client_subject = l->subject ? span_str(l->subject) : SPAN_NONE;
+    l->info.name = l->name[0] ? span_str(l->name) : SPAN_NONE;
+    l->t->layer = l;
+    l->t->info = &l->info;
+    l->t->ops = &layer_ops;
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// Within the room: TLS as a transport's layer, the same for both sides.
+#ifndef WEIR_TLS_LAYER_H
+#define WEIR_TLS_LAYER_H
+
+#include <openssl/ssl.h>
+
+#include "session/transport.h"
+
+enum {
+    TLS_NAME_MAX = 253, // of a host (RFC 1035)
+    TLS_RECORD_BYTES = 16384,
+};
+
+struct tls_layer {
+    struct transport_info info;
+    SSL *ssl;
+    struct transport *t;
+    struct chunkq out;    // encrypted, not sent yet
+    enum err in_err;      // what the socket said last that is final
+    uint16_t reads_left;  // of one operation
+    uint8_t busy;         // operations since others last ran
+    bool established;     // the handshake has ended well
+    bool failed;          // OpenSSL takes no more calls
+    bool ended;           // our close_notify is said
+    bool sending;         // a fiber waits to send
+    const void *owner;    // during the handshake: the listener's or the pool's
+    char *subject;        // mem_alloc
+    char name[TLS_NAME_MAX + 1];
+};
+
+/// A layer over t, whose operations it takes once it stands (tls_layer_stand). ERR_NO_MEMORY.
+MUST_USE enum err tls_layer_new(struct transport *t, SSL_CTX *ctx, struct tls_layer **ret);
+/// The handshake, on the calling fiber. ERR_TIMEOUT, ERR_TLS_FAILED, ERR_RESET, or the fiber's cancellation. What is to be sent at
+/// its end may go with what is sent next.
+MUST_USE enum err tls_layer_handshake(struct tls_layer *l, uint64_t deadline);
+/// The layer is the transport's from now on.
+void tls_layer_stand(struct tls_layer *l);
+void tls_layer_free(struct tls_layer *l);
+struct tls_layer *tls_layer_of(const SSL *ssl);
+
+#endif

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+// The handshake with a client. A connection begins on a context of the process's own, without certificates; the ClientHello's name
+// chooses the site, whose context takes its place before OpenSSL looks at anything else.
+#include "tls/server.h"
+
+#include <openssl/err.h>
+#include <pthread.h>
+
+#include "base/ascii.h"
+#include "base/mem.h"
+#include "tls/context.h"
+#include "tls/layer.h"
+#include "tls/server_site.h"
+
+enum {
+    HANDSHAKES_A_TURN = 4, // of the loop: a flood of them leaves the established connections their share
+    KIND_HOST = 0,
+};
+
+// ---- The name (RFC 6066 3)
+
+static bool take_u16(struct span *s, size_t *ret)
+{
+    if (s->len < 2)
+        return false;
+    *ret = (size_t)(unsigned char)s->ptr[0] << 8 | (unsigned char)s->ptr[1];
+    *s = span_skip(*s, 2);
+    return true;
+}
+
+// One name of the kind host_name is all that a list may hold.
+static bool parse_name(struct span ext, char out[TLS_NAME_MAX + 1])
+{
+    size_t len;
+    if (!take_u16(&ext, &len) || len != ext.len || len < 3 || ext.ptr[0] != KIND_HOST)
+        return false;
+    ext = span_skip(ext, 1);
+    if (!take_u16(&ext, &len) || len != ext.len || len == 0)
+        return false;
+    if (ext.ptr[len - 1] == '.')
+        len--;
+    if (len == 0 || len > TLS_NAME_MAX)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)ext.ptr[i];
+        if (!ascii_is_alnum(c) && c != '-' && c != '.' && c != '_' && c != ':')
+            return false;
+        out[i] = (char)ascii_lower(c);
+    }
+    out[len] = '\0';
+    return true;
+}
+
+static int on_hello(SSL *ssl, int *alert, void *arg)
+{
+    struct tls_layer *l = tls_layer_of(ssl);
+    const struct tls_listener *listener = (const struct tls_listener *)l->owner;
+    const unsigned char *ext;
+    size_t len;
+    const struct tls_site *site = listener->fallback;
+    (void)arg;
+    if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &ext, &len)) {
+        if (!parse_name(span_of((const char *)ext, len), l->name)) {
+            *alert = SSL_AD_DECODE_ERROR;
+            return SSL_CLIENT_HELLO_ERROR;
+        }
+        site = listener->find ? listener->find(listener->arg, span_str(l->name)) : listener->fallback;
+    }
+    SSL_CTX *ctx = site ? tls_site_context(site, span_str(l->name)) : NULL;
+    if (!ctx || !SSL_set_SSL_CTX(ssl, ctx)) {
+        *alert = SSL_AD_UNRECOGNIZED_NAME;
+        return SSL_CLIENT_HELLO_ERROR;
+    }
+    l->info.client_policy = site->client_policy;
+    SSL_set_verify(ssl, site->verify_mode, NULL);
+    if (site->no_tickets) {
+        SSL_set_options(ssl, SSL_OP_NO_TICKET);
+        SSL_set_num_tickets(ssl, 0);
+    }
+    return SSL_CLIENT_HELLO_SUCCESS;
+}
+
+// The name was dealt with; this has OpenSSL say so to the client.
+static int on_name(SSL *ssl, int *alert, void *arg)
+{
+    (void)ssl;
+    (void)alert;
+    (void)arg;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+// ---- The protocol (RFC 7301): the first of ours that the client has too
+
+static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in, unsigned in_len, void *arg)
+{
+    const struct span *ours = &tls_layer_of(ssl)->info.alpn;
+    (void)arg;
+    if (ours->len == 0)
+        return SSL_TLSEXT_ERR_NOACK;
+    unsigned char *chosen;
+    if (SSL_select_next_proto(&chosen, out_len, (const unsigned char *)ours->ptr, (unsigned)ours->len, in, in_len) != OPENSSL_NPN_NEGOTIATED)
+        return SSL_TLSEXT_ERR_ALERT_FATAL;
+    *out = chosen;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+void tls_server_callbacks(SSL_CTX *ctx)
+{
+    SSL_CTX_set_tlsext_servername_callback(ctx, on_name);
+    SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
+    tls_tickets_use(ctx);
+}
+
+static SSL_CTX *base;
+
+static void make_base(void)
+{
+    base = tls_context_new(true);
+    if (!base)
+        return;
+    tls_server_callbacks(base);
+    SSL_CTX_set_client_hello_cb(base, on_hello, NULL);
+}
+
+// ---- The handshake
+
+// What signs costs tenths of a millisecond, so only some do in a turn of the loop.
+static enum err wait_turn(uint64_t deadline)
+{
+    static _Thread_local uint64_t turn;
+    static _Thread_local unsigned n;
+    for (;;) {
+        uint64_t now = loop_turns(loop_self());
+        if (turn != now) {
+            turn = now;
+            n = 0;
+        }
+        if (n++ < HANDSHAKES_A_TURN)
+            return ERR_OK;
+        if (loop_now_ms() >= deadline)
+            return ERR_TIMEOUT;
+        if (fiber_canceled(fiber_self()))
+            return fiber_canceled(fiber_self());
+        fiber_yield();
+    }
+}
+
+enum err tls_accept(struct transport *t, const struct client_settings *s, uint64_t deadline)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    struct tls_layer *l;
+    pthread_once(&once, make_base);
+    if (!base)
+        return ERR_NO_MEMORY;
+    // Nobody costs us more than a descriptor before the first byte is there. (That it may be was a guess; the poller tells.)
+    t->io.state &= (uint8_t)~IO_READABLE;
+    enum err e = io_wait_readable(&t->io, deadline);
+    if (!e)
+        e = wait_turn(deadline);
+    if (!e)
+        e = tls_layer_new(t, base, &l);
+    if (e)
+        return e;
+    l->owner = s->secure_arg;
+    l->info.alpn = s->alpn;
+    SSL_set_accept_state(l->ssl);
+    e = tls_layer_handshake(l, deadline);
+    if (e) {
+        tls_layer_free(l);
+        return e;
+    }
+    tls_layer_stand(l);
+    return ERR_OK;
+}
