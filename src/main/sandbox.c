@@ -7,11 +7,13 @@
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -53,19 +55,19 @@ bool sandbox_limit_calls(void)
 #else
 
 static const int allowed[] = {
-    // waiting and sockets
+    // waiting and sockets (socket itself: below)
     SYS_epoll_create1, SYS_epoll_pwait, SYS_epoll_ctl, SYS_eventfd2, SYS_recvfrom, SYS_sendto, SYS_sendmsg, SYS_recvmsg, SYS_sendmmsg,
-    SYS_recvmmsg, SYS_accept4, SYS_socket, SYS_bind, SYS_connect, SYS_shutdown, SYS_close, SYS_getsockopt, SYS_setsockopt, SYS_getsockname,
+    SYS_recvmmsg, SYS_accept4, SYS_bind, SYS_connect, SYS_shutdown, SYS_close, SYS_getsockopt, SYS_setsockopt, SYS_getsockname,
     SYS_getpeername, SYS_pipe2, SYS_fcntl, SYS_splice, SYS_sendfile, SYS_ppoll, SYS_ioctl,
     // files
     SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_pread64, SYS_preadv2, SYS_lseek, SYS_openat, SYS_openat2, SYS_fstat, SYS_newfstatat,
     SYS_statx, SYS_getdents64, SYS_dup, SYS_dup3, SYS_faccessat, SYS_readlinkat,
     // memory, threads, time
     SYS_mmap, SYS_munmap, SYS_mprotect, SYS_madvise, SYS_mremap, SYS_brk, SYS_futex, SYS_sched_yield, SYS_sched_getaffinity, SYS_getrandom,
-    SYS_clock_gettime, SYS_clock_nanosleep, SYS_nanosleep, SYS_clone, SYS_clone3, SYS_set_robust_list, SYS_rseq, SYS_set_tid_address,
+    SYS_clock_gettime, SYS_clock_nanosleep, SYS_nanosleep, SYS_set_robust_list, SYS_rseq, SYS_set_tid_address,
     SYS_exit, SYS_exit_group, SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_sigaltstack, SYS_restart_syscall, SYS_gettimeofday,
-    SYS_getpid, SYS_gettid, SYS_tgkill, SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid, SYS_prctl, SYS_uname, SYS_sysinfo, SYS_getrusage,
-    SYS_prlimit64, SYS_membarrier, SYS_memfd_create,
+    SYS_getpid, SYS_gettid, SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid, SYS_uname, SYS_sysinfo, SYS_getrusage,
+    SYS_prlimit64, SYS_membarrier, SYS_memfd_create, SYS_mlock, SYS_munlock,
 #ifdef __x86_64__
     SYS_epoll_wait, SYS_poll, SYS_open, SYS_stat, SYS_access, SYS_time,
 #endif
@@ -81,21 +83,65 @@ static const int allowed[] = {
 #error "sandbox.c does not know how the kernel calls this architecture (linux/audit.h)"
 #endif
 
+// Calls that are fine with some arguments only.
+struct limited_call {
+    int number;
+    unsigned argument;
+    uint32_t mask;      // of the argument's low word; what is beyond is not looked at
+    uint32_t values[3]; // one of these; the last one again where there are fewer
+};
+
+enum { N_ALLOWED = ARRAY_LEN(allowed), N_LIMITED = 4, HEAD_STEPS = 4, ALLOWED_STEPS = 2, LIMITED_STEPS = 8, PROGRAM_MAX = HEAD_STEPS + N_ALLOWED * ALLOWED_STEPS + N_LIMITED * LIMITED_STEPS + 4 };
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define LOW_WORD 0
+#else
+#define LOW_WORD 4
+#endif
+#define RETURN(what)        ((struct sock_filter)BPF_STMT(BPF_RET | BPF_K, what))
+#define LOAD(offset)        ((struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offset))
+#define IF(value, yes, no)  ((struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(value), yes, no))
+
+static size_t limit_argument(struct sock_filter *f, const struct limited_call *c)
+{
+    size_t n = 0;
+    f[n++] = IF(c->number, 0, LIMITED_STEPS - 1);
+    f[n++] = LOAD((uint32_t)(offsetof(struct seccomp_data, args) + c->argument * sizeof(uint64_t) + LOW_WORD));
+    f[n++] = (struct sock_filter)BPF_STMT(BPF_ALU | BPF_AND | BPF_K, c->mask);
+    f[n++] = IF(c->values[0], 3, 0);
+    f[n++] = IF(c->values[1], 2, 0);
+    f[n++] = IF(c->values[2], 1, 0);
+    f[n++] = RETURN(SECCOMP_RET_ERRNO | EPERM);
+    f[n++] = RETURN(SECCOMP_RET_ALLOW);
+    return n;
+}
+
 bool sandbox_limit_calls(void)
 {
-    enum { N = ARRAY_LEN(allowed), HEAD = 4 };
-    struct sock_filter f[HEAD + N * 2 + 1] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, OUR_ARCH, 1, 0),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+    uint32_t self = (uint32_t)getpid();
+    const struct limited_call limited[N_LIMITED] = {
+        {SYS_socket, 0, UINT32_MAX, {AF_INET, AF_INET6, AF_UNIX}},
+        {SYS_clone, 0, CLONE_THREAD, {CLONE_THREAD, CLONE_THREAD, CLONE_THREAD}}, // threads, no processes
+        {SYS_prctl, 0, UINT32_MAX, {PR_SET_NAME, PR_SET_NAME, PR_SET_NAME}},
+        {SYS_tgkill, 0, UINT32_MAX, {self, self, self}}, // abort()
     };
-    size_t n = HEAD;
-    for (size_t i = 0; i < N; i++) {
-        f[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)allowed[i], 0, 1);
-        f[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    struct sock_filter f[PROGRAM_MAX] = {
+        LOAD(offsetof(struct seccomp_data, arch)),
+        IF(OUR_ARCH, 1, 0),
+        RETURN(SECCOMP_RET_KILL_PROCESS),
+        LOAD(offsetof(struct seccomp_data, nr)),
+    };
+    size_t n = HEAD_STEPS;
+    for (size_t i = 0; i < N_ALLOWED; i++) {
+        f[n++] = IF(allowed[i], 0, 1);
+        f[n++] = RETURN(SECCOMP_RET_ALLOW);
     }
-    f[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
+    for (size_t i = 0; i < N_LIMITED; i++)
+        n += limit_argument(f + n, &limited[i]);
+    // Its flags are in memory, where no filter can look: libc falls back to clone.
+    f[n++] = IF(SYS_clone3, 0, 1);
+    f[n++] = RETURN(SECCOMP_RET_ERRNO | ENOSYS);
+    f[n++] = RETURN(SECCOMP_RET_ERRNO | EPERM);
     struct sock_fprog p = {.len = (unsigned short)n, .filter = f};
     if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &p))
         return failed("limiting system calls");
