@@ -122,7 +122,7 @@ bool sandbox_limit_calls(void)
     const struct limited_call limited[N_LIMITED] = {
         {SYS_socket, 0, UINT32_MAX, {AF_INET, AF_INET6, AF_UNIX}},
         {SYS_clone, 0, CLONE_THREAD, {CLONE_THREAD, CLONE_THREAD, CLONE_THREAD}}, // threads, no processes
-        {SYS_prctl, 0, UINT32_MAX, {PR_SET_NAME, PR_SET_NAME, PR_SET_NAME}},
+        {SYS_prctl, 0, UINT32_MAX, {PR_SET_NAME, PR_GET_NAME, PR_GET_NAME}},
         {SYS_tgkill, 0, UINT32_MAX, {self, self, self}}, // abort()
     };
     struct sock_filter f[PROGRAM_MAX] = {

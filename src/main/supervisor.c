@@ -16,6 +16,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "main/crash.h"
 #include "main/supervisor_internal.h"
 
 enum { DRAIN_MAX_MS = 60000, START_RETRY_MS = 2000 };
@@ -235,6 +236,7 @@ int supervisor_run(const char *file, struct span text)
     }
     s.started_ms = s.last_tick_ms = supervisor_now_ms();
     raise_file_limit();
+    crash_prepare();
     FILE *f = fopen("/dev/urandom", "re");
     if (!f || fread(&hash_process_key, sizeof hash_process_key, 1, f) != 1)
         fprintf(stderr, "weir: no random bytes from the system\n");

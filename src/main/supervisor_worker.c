@@ -16,6 +16,7 @@
 enum {
     TICK_LATE_MS = 600,      // a later tick says that we did not run ourselves: no time passed for the watchdog
     HANG_TICKS = 8,          // two seconds without a heartbeat
+    STACK_TICKS = 4,         // one more for its stack to come into the log
     START_TICKS = 20,        // five seconds in which a worker does not come to serve
     RESTART_SOON_MS = 1000,  // a worker that dies younger than this is restarted with growing pauses
     RESTART_PAUSE_MAX_MS = 2000,
@@ -110,6 +111,26 @@ void supervisor_reap(struct supervisor *s)
             worker_ended(s, wait_status);
 }
 
+// A thread that has given no sign since the last look, or -1.
+static int silent_thread(struct supervisor *s)
+{
+    int silent = -1;
+    for (unsigned i = 0; i < s->n_threads; i++) {
+        uint64_t beat = atomic_load_explicit(&s->beats->turns[i], memory_order_relaxed);
+        if (beat == s->seen[i])
+            silent = (int)i;
+        s->seen[i] = beat;
+    }
+    return silent;
+}
+
+// The thread itself is asked, so that the stack in the log is the one that hangs.
+static void ask_for_stack(struct supervisor *s, int thread)
+{
+    fprintf(stderr, "weir: the worker's thread %d does not answer any more; the worker is replaced\n", thread);
+    (void)tgkill(s->worker, atomic_load_explicit(&s->beats->tids[thread], memory_order_relaxed), SIGABRT);
+}
+
 // Only time in which we ran ourselves counts: a suspended machine, or a stopped process group, is no hang.
 void supervisor_watch(struct supervisor *s)
 {
@@ -121,15 +142,14 @@ void supervisor_watch(struct supervisor *s)
         s->silent_ticks = 0;
         return;
     }
-    bool hangs = !s->ready;
-    for (unsigned i = 0; s->ready && i < s->n_threads; i++) {
-        uint64_t beat = atomic_load_explicit(&s->beats->turns[i], memory_order_relaxed);
-        hangs |= beat == s->seen[i];
-        s->seen[i] = beat;
-    }
-    s->silent_ticks = hangs ? s->silent_ticks + 1 : 0;
-    if (s->silent_ticks == (s->ready ? HANG_TICKS : START_TICKS)) {
-        fprintf(stderr, "weir: the worker does not answer any more; it is replaced\n");
+    int thread = s->ready ? silent_thread(s) : -1;
+    s->silent_ticks = thread >= 0 || !s->ready ? s->silent_ticks + 1 : 0;
+    if (s->ready && s->silent_ticks == HANG_TICKS)
+        ask_for_stack(s, thread);
+    if (s->silent_ticks >= (s->ready ? HANG_TICKS + STACK_TICKS : START_TICKS)) {
+        if (!s->ready)
+            fprintf(stderr, "weir: the worker does not come to serve; it is replaced\n");
         kill(s->worker, SIGKILL);
+        s->silent_ticks = 0;
     }
 }

@@ -16,6 +16,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "io/loop.h"
+#include "main/crash.h"
 #include "main/sandbox.h"
 
 enum { HELPERS = 4, BEAT_MS = 200, PENDING_MAX = 4096, FOLDERS_MAX = 4096 };
@@ -70,6 +71,8 @@ static void *thread_main(void *arg)
     char name[16];
     snprintf(name, sizeof name, "weir/%u", t->index);
     prctl(PR_SET_NAME, name, 0, 0, 0);
+    atomic_store_explicit(&w->start->beats->tids[t->index], (int)gettid(), memory_order_relaxed);
+    void *crash_stack = crash_stack_new();
     if (loop_new(&t->loop) || !(t->service = service_new(w->gen, t->index))) {
         log_error(LOG_ERROR, "thread %u cannot start: out of memory or of descriptors", t->index);
         exit(1);
@@ -82,6 +85,7 @@ static void *thread_main(void *arg)
     timer_cancel(&t->beat);
     service_free(t->service);
     loop_free(t->loop);
+    crash_stack_free(crash_stack);
     return NULL;
 }
 
@@ -310,6 +314,7 @@ int worker_run(const struct worker_start *s)
     w->log_fd = s->log_fd;
     w->pending_log_fd = -1;
     prctl(PR_SET_NAME, "weir worker", 0, 0, 0);
+    crash_catch();
     metrics_process_open();
     if (!sandbox_drop_privileges() || !sandbox_limit_calls() || loop_helpers_start(HELPERS) ||
         !log_start(s->log_fd) || !start_threads(w)) // a later configuration may have a log where this one has none

@@ -49,6 +49,7 @@ void outbox_clear(struct outbox *o);
 
 struct heartbeats {
     _Atomic uint64_t turns[WORKER_THREADS_MAX]; // counts up while the thread's loop answers
+    _Atomic int tids[WORKER_THREADS_MAX];       // whom to ask for its stack when it does not
 };
 
 struct worker_start {

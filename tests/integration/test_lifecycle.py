@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Starting, stopping, reloading, dying: what the processes do."""
+import ctypes
 import json
 import os
 import pathlib
@@ -7,6 +8,7 @@ import re
 import signal
 import socket
 import threading
+import time
 
 import pytest
 
@@ -309,6 +311,37 @@ def test_a_worker_that_hangs_is_replaced_whenever_it_does(weir):
     os.kill(second, signal.SIGSTOP)
     wait_until(lambda: [p for p in w.workers() if p not in (first, second)], timeout=20, what="a third worker")
     assert body(w.http) == b"hello"
+
+
+def test_the_stack_of_a_hang_is_in_the_log(weir):
+    """One thread is held by a debugger, as it were; the others go on."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    attach, detach, wall = 16, 17, 0x40000000
+    w = weir("threads 2\n" + HELLO)
+    wait_until(lambda: "listening" in w.stderr, what="the worker's word that it serves")
+    worker = w.workers()[0]
+    tid = next(int(t.name) for t in pathlib.Path(f"/proc/{worker}/task").iterdir() if (t / "comm").read_text() == "weir/1\n")
+    if libc.ptrace(attach, tid, None, None):
+        pytest.skip("ptrace is not allowed here")
+    os.waitpid(tid, wall)
+    wait_until(lambda: "thread 1 does not answer" in w.stderr, what="the watchdog's word")
+    assert libc.ptrace(detach, tid, None, None) == 0  # now the signal can reach it
+    wait_until(lambda: re.search(r"in thread weir/1; its stack:\n(.*\[0x[0-9a-f]+\]\n)+", w.stderr), what="the stack")
+    wait_until(lambda: w.workers() and w.workers() != [worker], what="a new worker")
+    assert body(w.http) == b"hello"
+
+
+def test_a_suspended_process_group_is_no_hang(weir):
+    w = weir(HELLO)
+    wait_until(lambda: "listening" in w.stderr, what="the worker's word that it serves")
+    worker = w.workers()
+    w.signal(signal.SIGSTOP)
+    os.kill(worker[0], signal.SIGSTOP)
+    time.sleep(2.5)  # longer than a hang may last: time itself is what is tested
+    os.kill(worker[0], signal.SIGCONT)
+    w.signal(signal.SIGCONT)
+    assert body(w.http) == b"hello"
+    assert w.workers() == worker and "does not answer" not in w.stderr
 
 
 # ---- reloading
