@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/secret.h"
+
 void conf_source_init(struct conf_source *s, bool disk)
 {
     *s = (struct conf_source){.disk = disk};
@@ -18,6 +20,8 @@ void conf_source_fini(struct conf_source *s)
     for (struct conf_folder *f = s->folders; f; f = f->next)
         if (f->fd >= 0)
             close(f->fd);
+    for (struct conf_file *f = s->files; f; f = f->next)
+        secret_free((void *)(uintptr_t)f->content.ptr);
     arena_fini(&s->arena);
     s->files = NULL;
     s->folders = s->last_folder = NULL;
@@ -41,13 +45,25 @@ static struct conf_file *add(struct conf_source *s, struct span path)
     return f;
 }
 
+static bool keep(struct conf_file *f, struct span content)
+{
+    char *p = (char *)secret_alloc(content.len + 1);
+    if (!p)
+        return false;
+    if (content.len)
+        memcpy(p, content.ptr, content.len);
+    f->content = span_of(p, content.len);
+    return true;
+}
+
 bool conf_source_put(struct conf_source *s, const char *path, struct span content)
 {
     struct conf_file *f = add(s, span_str(path));
-    return f && arena_dup(&s->arena, content, &f->content);
+    return f && keep(f, content);
 }
 
-static const char *read_all(struct conf_source *s, int fd, struct span *ret)
+// The content is secret memory.
+static const char *read_all(int fd, struct span *ret)
 {
     struct stat st;
     if (fstat(fd, &st) || !S_ISREG(st.st_mode))
@@ -55,15 +71,17 @@ static const char *read_all(struct conf_source *s, int fd, struct span *ret)
     if (st.st_size > CONF_FILE_MAX_BYTES)
         return "it is too large";
     size_t cap = (size_t)st.st_size, n = 0;
-    char *p = arena_bytes(&s->arena, cap + 1);
+    char *p = (char *)secret_alloc(cap + 1);
     if (!p)
         return "out of memory";
     while (n < cap) {
         ssize_t r = read(fd, p + n, cap - n);
         if (r < 0 && errno == EINTR)
             continue;
-        if (r < 0)
+        if (r < 0) {
+            secret_free(p);
             return strerror(errno);
+        }
         if (r == 0)
             break;
         n += (size_t)r;
@@ -86,7 +104,7 @@ bool conf_source_read(struct conf_source *s, const char *path, struct span *ret,
     }
     struct span content = SPAN_NONE;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    const char *why = fd < 0 ? strerror(errno) : read_all(s, fd, &content);
+    const char *why = fd < 0 ? strerror(errno) : read_all(fd, &content);
     if (fd >= 0)
         close(fd);
     if (why) {
@@ -95,6 +113,7 @@ bool conf_source_read(struct conf_source *s, const char *path, struct span *ret,
     }
     f = add(s, span_str(path));
     if (!f) {
+        secret_free((void *)(uintptr_t)content.ptr);
         *ret_why = "out of memory";
         return false;
     }
@@ -226,7 +245,7 @@ bool conf_source_unpack(struct conf_source *s, struct span packed)
             return false;
         struct span path = span_first(packed, len[0]);
         struct conf_file *f = folder ? NULL : add(s, path);
-        if (folder ? !add_folder(s, path) : !f || !arena_dup(&s->arena, span_of(packed.ptr + len[0], len[1]), &f->content))
+        if (folder ? !add_folder(s, path) : !f || !keep(f, span_of(packed.ptr + len[0], len[1])))
             return false;
         packed = span_skip(packed, len[0] + len[1]);
     }

@@ -10,7 +10,7 @@ enum { CONF_FILE_MAX_BYTES = 64 << 20 };
 
 struct conf_file {
     const char *path;
-    struct span content;
+    struct span content; // secret memory: it may be a key
     bool missing;
     struct conf_file *next;
 };
@@ -22,7 +22,7 @@ struct conf_folder {
     struct conf_folder *next;
 };
 
-/// Files by path, each read once. All memory is in its arena.
+/// Files by path, each read once. All memory but their contents is in its arena.
 struct conf_source {
     struct arena arena;
     struct conf_file *files;

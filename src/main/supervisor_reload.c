@@ -11,6 +11,7 @@
 #include "admin/log.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/secret.h"
 #include "main/diff.h"
 
 // The files go with the configuration: the worker is sent them, and what is built from it later may ask for them.
@@ -98,13 +99,14 @@ void supervisor_reopen_log(struct supervisor *s)
 static int bundle_fd(const struct conf_source *src)
 {
     struct arena a;
-    struct span packed;
+    struct span packed = SPAN_NONE;
     arena_init(&a, 0);
     int fd = memfd_create("weir-configuration", MFD_CLOEXEC);
     if (fd >= 0 && (!conf_source_pack(src, &a, &packed) || write(fd, packed.ptr, packed.len) != (ssize_t)packed.len)) {
         close(fd);
         fd = -1;
     }
+    secret_wipe((void *)(uintptr_t)packed.ptr, packed.len);
     arena_fini(&a);
     return fd;
 }

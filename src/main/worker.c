@@ -15,6 +15,7 @@
 #include "admin/metrics.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/secret.h"
 #include "io/loop.h"
 #include "main/crash.h"
 #include "main/sandbox.h"
@@ -154,13 +155,14 @@ static bool read_bundle(int fd, struct arena *a, struct span *ret)
 static struct conf_source *source_of(struct worker *w, int fd)
 {
     struct arena a;
-    struct span packed;
+    struct span packed = SPAN_NONE;
     struct conf_source *src = (struct conf_source *)mem_alloc(sizeof *src);
     if (!src)
         return NULL;
     arena_init(&a, 0);
     conf_source_init(src, false);
     bool ok = read_bundle(fd, &a, &packed) && conf_source_unpack(src, packed);
+    secret_wipe((void *)(uintptr_t)packed.ptr, packed.len);
     arena_fini(&a);
     for (unsigned i = 0; i < w->n_folders; i++)
         conf_source_give_folder(src, w->folders[i]);

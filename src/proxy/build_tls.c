@@ -2,6 +2,7 @@
 // `tls` and `listen ... tls`: certificates, and who shows them where.
 #include <time.h>
 
+#include "base/secret.h"
 #include "proxy/build.h"
 
 static const struct span protocols = SPAN_INIT("\x08http/1.1");
@@ -43,7 +44,7 @@ static bool read_secret(struct builder *b, const struct conf_value *v, struct sp
 static void add_certificate(struct builder *b, const struct conf_stmt *s, struct tls_site *site)
 {
     const struct conf_value *cert = conf_option(s, "cert"), *key = conf_option(s, "key"), *password = conf_option(s, "password");
-    struct span cert_pem, key_pem, secret = SPAN_NONE;
+    struct span cert_pem, key_pem = SPAN_NONE, secret = SPAN_NONE;
     if (!cert) {
         conf_error(b->diags, b->conf, &s->pos, "the form is `tls cert FILE key FILE`");
         return;
@@ -55,6 +56,9 @@ static void add_certificate(struct builder *b, const struct conf_stmt *s, struct
     bool in_key;
     const char *why = tls_site_add(site, cert_pem, key_pem, secret, &in_key);
     const struct conf_value *v = in_key ? key : cert;
+    secret_wipe((void *)(uintptr_t)key_pem.ptr, key_pem.len); // copies in the generation's arena, which would live as long as it does
+    if (password && span_starts(password->text, SPAN("file:")))
+        secret_wipe((void *)(uintptr_t)secret.ptr, secret.len);
     if (why)
         conf_error(b->diags, b->conf, &v->pos, "%.*s cannot be used: %s", SPAN_ARG(v->text), why);
 }

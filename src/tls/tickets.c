@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <time.h>
 
+#include "base/secret.h"
 #include "tls/context.h"
 
 enum { ROTATE_SECONDS = 6 * 3600, KEYS = 3, NAME_BYTES = 16, IV_BYTES = 16 };
@@ -16,7 +17,7 @@ struct ticket_key {
     time_t made; // 0: none
 };
 
-static struct ticket_key keys[KEYS]; // newest first
+static struct ticket_key *keys; // KEYS of them in secret memory, newest first; for the process's life
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static time_t now_seconds(void)
@@ -93,5 +94,10 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
 
 bool tls_tickets_use(SSL_CTX *ctx)
 {
-    return SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket) != 0;
+    pthread_mutex_lock(&lock);
+    if (!keys)
+        keys = (struct ticket_key *)secret_alloc(KEYS * sizeof *keys);
+    bool ok = keys != NULL;
+    pthread_mutex_unlock(&lock);
+    return ok && SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket) != 0;
 }
