@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # A thin front for meson and the scripts in scripts/; `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help deps build run test bench fuzz simulate coverage format lint reference install dist
+.PHONY: help deps build run test bench instructions fuzz simulate coverage format lint reference install dist
 
 # A build folder: $(call configure,FOLDER,COMPILER,OPTIONS)
 configure = @test -f $(1)/build.ninja || CC=$(2) meson setup $(1) $(3)
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 deps: ## install the packages that are missing (Debian 12; as root or by sudo)
 	@scripts/deps build
@@ -28,6 +28,12 @@ test: ## all unit and integration tests, built by gcc with AddressSanitizer and 
 bench: build ## measure weir beside the other proxies that are installed; writes docs/performance.md
 	@scripts/deps bench
 	@scripts/bench build/release/weir
+
+instructions: ## instructions of one exchange by callgrind (SCENARIOS names some; see scripts/instructions)
+	@scripts/deps build bench
+	$(call configure,build/valgrind,gcc,-Db_lto=true -Dtests=false -Dvalgrind=true)
+	@ninja -C build/valgrind --quiet
+	@scripts/instructions build/valgrind/weir $(SCENARIOS)
 
 fuzz: ## every libFuzzer target for FUZZ_SECONDS (60) each, with clang
 	@scripts/deps build test lint

@@ -47,10 +47,10 @@ bool sandbox_drop_privileges(void)
     return true;
 }
 
-#if defined(WEIR_ASAN) || defined(WEIR_TSAN)
+#if defined(WEIR_ASAN) || defined(WEIR_TSAN) || defined(WEIR_VALGRIND)
 bool sandbox_limit_calls(void)
 {
-    return true; // the sanitizers need more than a proxy may have
+    return true; // the sanitizers and valgrind need more than a proxy may have
 }
 #else
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """weir and its peers as processes of a test: started on free ports, waited for by condition, ended by their own id."""
+import fcntl
 import os
 import pathlib
 import random
@@ -8,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -32,8 +34,26 @@ def weir_binary():
     pytest.fail(f"no weir to test: {', '.join(map(str, candidates))} (make test builds it)")
 
 
+_port_locks = []  # held until this process ends
+
+
+def _claim_port(port):
+    """Whether the port is ours alone among the test processes of this machine, until this one ends."""
+    folder = pathlib.Path(tempfile.gettempdir()) / "weir-test-ports"
+    folder.mkdir(mode=0o777, exist_ok=True)
+    lock = open(folder / str(port), "w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        return False
+    _port_locks.append(lock)
+    return True
+
+
 def free_port():
-    """A port below the range that the kernel gives to clients, so that no connection takes it meanwhile."""
+    """A port below the range that the kernel gives to clients, so that no connection takes it meanwhile; each port is
+    given once, also to tests that run at the same time in other processes."""
     rng = random.SystemRandom()
     while True:
         port = rng.randrange(20000, 32000)
@@ -42,6 +62,7 @@ def free_port():
                 s.bind(("127.0.0.1", port))
             except OSError:
                 continue
+        if _claim_port(port):
             return port
 
 
