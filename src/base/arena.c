@@ -137,17 +137,26 @@ struct span arena_printf(struct arena *a, const char *fmt, ...)
     return s;
 }
 
-struct span arena_join(struct arena *a, struct span x, struct span y)
+struct span arena_concat(struct arena *a, const struct span *parts, size_t n)
 {
-    char *p = arena_bytes(a, x.len + y.len + 1);
+    size_t len = 0;
+    for (size_t i = 0; i < n; i++)
+        len += parts[i].len;
+    char *p = arena_bytes(a, len + 1), *o = p;
     if (!p)
         return SPAN_NONE;
-    if (x.len)
-        memcpy(p, x.ptr, x.len);
-    if (y.len)
-        memcpy(p + x.len, y.ptr, y.len);
-    p[x.len + y.len] = '\0';
-    return span_of(p, x.len + y.len);
+    for (size_t i = 0; i < n; i++) {
+        if (parts[i].len)
+            memcpy(o, parts[i].ptr, parts[i].len);
+        o += parts[i].len;
+    }
+    *o = '\0';
+    return span_of(p, len);
+}
+
+struct span arena_join(struct arena *a, struct span x, struct span y)
+{
+    return arena_concat(a, (const struct span[]){x, y}, 2);
 }
 
 void arena_thread_fini(void)

@@ -62,6 +62,8 @@ struct span arena_printf(struct arena *a, const char *fmt, ...) PRINTF_LIKE(2, 3
 struct span arena_vprintf(struct arena *a, const char *fmt, va_list ap);
 /// a and b one after the other; NULL pointer when memory is out.
 struct span arena_join(struct arena *a, struct span x, struct span y);
+/// The same of n parts, whose lengths together must not wrap.
+struct span arena_concat(struct arena *a, const struct span *parts, size_t n);
 /// Frees the blocks that this thread keeps for reuse (at thread end).
 void arena_thread_fini(void);
 

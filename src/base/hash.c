@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/hash.h"
 
+#include <endian.h>
+
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
@@ -21,7 +23,7 @@ static uint64_t rotl(uint64_t x, unsigned b)
     return x << b | x >> (64 - b);
 }
 
-static void sip_round(uint64_t v[4])
+static inline void sip_round(uint64_t v[4])
 {
     v[0] += v[1], v[1] = rotl(v[1], 13) ^ v[0], v[0] = rotl(v[0], 32);
     v[2] += v[3], v[3] = rotl(v[3], 16) ^ v[2];
@@ -43,7 +45,9 @@ uint64_t hash_keyed_with(const struct hash_key *key, struct span s)
                      key->k0 ^ 0x6c7967656e657261ULL, key->k1 ^ 0x7465646279746573ULL};
     size_t i = 0;
     for (; i + 8 <= s.len; i += 8) {
-        uint64_t m = load_le(s.ptr + i, 8);
+        uint64_t m;
+        memcpy(&m, s.ptr + i, sizeof m);
+        m = le64toh(m);
         v[3] ^= m;
         sip_round(v);
         v[0] ^= m;

@@ -21,9 +21,23 @@ static bool parse(struct span s, unsigned base, uint64_t max, uint64_t *ret)
     return true;
 }
 
+enum { DEC_DIGITS_SAFE = 19 }; // so many cannot exceed 64 bits
+
 bool num_parse_dec(struct span s, uint64_t max, uint64_t *ret)
 {
-    return parse(s, 10, max, ret);
+    if (s.len > DEC_DIGITS_SAFE)
+        return parse(s, 10, max, ret);
+    uint64_t v = 0;
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned d = (unsigned char)s.ptr[i] - (unsigned)'0';
+        if (d > 9)
+            return false;
+        v = v * 10 + d;
+    }
+    if (s.len == 0 || v > max)
+        return false;
+    *ret = v;
+    return true;
 }
 
 bool num_parse_hex(struct span s, uint64_t max, uint64_t *ret)

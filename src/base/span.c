@@ -9,8 +9,37 @@ size_t span_rfind(struct span s, char c)
     return p ? (size_t)(p - s.ptr) : s.len;
 }
 
+#define EACH_BYTE(b) (UINT64_C(0x0101010101010101) * (b))
+
+static uint64_t load_word(const char *p)
+{
+    uint64_t w;
+    memcpy(&w, p, sizeof w);
+    return w;
+}
+
+// Eight octets at a time: they may differ in the bit of case, and there only where both are letters.
+static bool words_eq_ci(uint64_t a, uint64_t b)
+{
+    uint64_t differ = a ^ b;
+    if (likely(differ == 0))
+        return true;
+    if (differ & ~EACH_BYTE(0x20))
+        return false;
+    uint64_t lower = a | EACH_BYTE(0x20), low7 = lower & EACH_BYTE(0x7f);
+    uint64_t letters =
+        (low7 + EACH_BYTE(0x80 - 'a')) & ~(low7 + EACH_BYTE(0x7f - 'z')) & ~lower & EACH_BYTE(0x80);
+    return ((differ << 2) & ~letters) == 0;
+}
+
 static bool eq_ci(const char *a, const char *b, size_t n)
 {
+    if (n >= 8) {
+        for (size_t i = 0; i + 8 < n; i += 8)
+            if (!words_eq_ci(load_word(a + i), load_word(b + i)))
+                return false;
+        return words_eq_ci(load_word(a + n - 8), load_word(b + n - 8));
+    }
     for (size_t i = 0; i < n; i++)
         if (ascii_lower((unsigned char)a[i]) != ascii_lower((unsigned char)b[i]))
             return false;

@@ -268,8 +268,7 @@ enum err path_normalise(struct span path, struct arena *a, struct span *ret)
 
 enum err path_loose(struct span path, struct arena *a, struct span *ret)
 {
-    if (span_find(path, ';') == path.len && span_find_span(path, SPAN("%2F")) > path.len &&
-        span_find_span(path, SPAN("//")) > path.len) {
+    if (span_find(path, ';') == path.len && span_find(path, '%') == path.len && span_find_span(path, SPAN("//")) > path.len) {
         *ret = path;
         return ERR_OK;
     }

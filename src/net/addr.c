@@ -82,6 +82,16 @@ size_t addr_format_ip(const struct addr *a, char out[ADDR_IP_TEXT_MAX])
 {
     if (a->family == AF_UNIX)
         return put(out, SPAN("unix"));
+    if (a->family == AF_INET) {
+        size_t n = 0;
+        for (unsigned i = 0; i < 4; i++) {
+            if (i)
+                out[n++] = '.';
+            n += num_put_dec(out + n, a->v4[i]);
+        }
+        out[n] = '\0';
+        return n;
+    }
     if (!addr_is_ip(a) || !inet_ntop(a->family, a->v6, out, ADDR_IP_TEXT_MAX))
         return put(out, SPAN("-"));
     return strlen(out);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/request_id.h"
 
+#include <endian.h>
+
 #include "base/hash.h"
 #include "http/field.h"
 #include "io/loop.h"
@@ -10,6 +12,22 @@ static _Thread_local struct {
     uint64_t n;
     bool ready;
 } state;
+
+// The sixteen digits of v, all at once: each nibble in an octet of its own, then those from ten on moved up
+// to the letters.
+static void put_hex(char p[16], uint64_t v)
+{
+    for (unsigned half = 0; half < 2; half++) {
+        uint64_t w = v >> (32 - 32 * half) & UINT32_MAX;
+        w = (w | w << 16) & UINT64_C(0x0000ffff0000ffff);
+        w = (w | w << 8) & UINT64_C(0x00ff00ff00ff00ff);
+        w = (w | w << 4) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+        uint64_t letters = (w + UINT64_C(0x0606060606060606)) >> 4 & UINT64_C(0x0101010101010101);
+        w += UINT64_C(0x3030303030303030) + letters * ('a' - '0' - 10);
+        w = htobe64(w);
+        memcpy(p + 8 * half, &w, sizeof w);
+    }
+}
 
 struct span request_id_make(struct arena *a)
 {
@@ -23,8 +41,8 @@ struct span request_id_make(struct arena *a)
     state.n++;
     struct span counter = span_of((const char *)&state.n, sizeof state.n);
     uint64_t v[2] = {hash_keyed_with(&state.key[0], counter), hash_keyed_with(&state.key[1], counter)};
-    for (unsigned i = 0; i < REQUEST_ID_BYTES; i++)
-        p[i] = "0123456789abcdef"[v[i / 16] >> (i % 16 * 4) & 15];
+    put_hex(p, v[0]);
+    put_hex(p + 16, v[1]);
     return span_of(p, REQUEST_ID_BYTES);
 }
 

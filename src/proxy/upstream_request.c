@@ -91,7 +91,7 @@ static enum err build_target(struct exchange *x)
     else if (path.ptr + path.len + 1 == query.ptr) // as they came, one behind the other
         o->target = span_of(path.ptr, path.len + 1 + query.len);
     else
-        o->target = arena_printf(x->arena, "%.*s?%.*s", SPAN_ARG(path), SPAN_ARG(query));
+        o->target = arena_concat(x->arena, (const struct span[]){path, SPAN("?"), query}, 3);
     return o->target.ptr ? ERR_OK : ERR_NO_MEMORY;
 }
 
@@ -103,7 +103,7 @@ enum err via_append(struct fields *f, struct arena *a, enum http_version receive
     struct span before = fields_joined(f, FIELD_VIA, a);
     if (!before.ptr)
         return ERR_NO_MEMORY;
-    struct span s = arena_printf(a, "%.*s, %.*s", SPAN_ARG(before), SPAN_ARG(own));
+    struct span s = arena_concat(a, (const struct span[]){before, SPAN(", "), own}, 3);
     return s.ptr ? fields_set(f, FIELD_VIA, s) : ERR_NO_MEMORY;
 }
 
@@ -121,12 +121,14 @@ static enum err check_loop(struct exchange *x)
 }
 
 // Client and host for Forwarded (RFC 7239 4): an IPv6 address and a port need quotes.
-static struct span forwarded_element(struct exchange *x, const char *ip, bool v6)
+static struct span forwarded_element(struct exchange *x, struct span ip, bool v6)
 {
-    bool quote_host = span_find(x->host, ':') < x->host.len;
-    const char *q = quote_host ? "\"" : "";
-    return arena_printf(x->arena, v6 ? "for=\"[%s]\";host=%s%.*s%s;proto=%.*s" : "for=%s;host=%s%.*s%s;proto=%.*s", ip, q,
-                        SPAN_ARG(x->host), q, SPAN_ARG(x->scheme));
+    bool port = span_find(x->host, ':') < x->host.len;
+    const struct span parts[] = {
+        v6 ? SPAN("for=\"[") : SPAN("for="), ip,      v6 ? SPAN("]\"") : SPAN(""), port ? SPAN(";host=\"") : SPAN(";host="), x->host,
+        port ? SPAN("\";proto=") : SPAN(";proto="), x->scheme,
+    };
+    return arena_concat(x->arena, parts, ARRAY_LEN(parts));
 }
 
 static enum err append_or_set(struct exchange *x, enum field_id id, struct span own)
@@ -134,7 +136,7 @@ static enum err append_or_set(struct exchange *x, enum field_id id, struct span 
     struct span before = x->peer_trusted ? fields_joined(&x->req->fields, id, x->arena) : SPAN_NONE;
     if (!before.len)
         return fields_add(&x->out.fields, id, own);
-    struct span s = arena_printf(x->arena, "%.*s, %.*s", SPAN_ARG(before), SPAN_ARG(own));
+    struct span s = arena_concat(x->arena, (const struct span[]){before, SPAN(", "), own}, 3);
     return s.ptr ? fields_add(&x->out.fields, id, s) : ERR_NO_MEMORY;
 }
 
@@ -146,7 +148,7 @@ static enum err add_identity(struct exchange *x)
     struct span peer;
     if (!arena_dup(x->arena, span_of(ip, n), &peer))
         return ERR_NO_MEMORY;
-    struct span fwd = forwarded_element(x, peer.ptr, x->conn->peer.family == AF_INET6);
+    struct span fwd = forwarded_element(x, peer, x->conn->peer.family == AF_INET6);
     if (!fwd.ptr)
         return ERR_NO_MEMORY;
     enum err e = append_or_set(x, FIELD_X_FORWARDED_FOR, peer);

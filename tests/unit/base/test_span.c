@@ -25,6 +25,32 @@ static void equality(void **state)
     assert_false(span_eq_ci(SPAN("\xc9"), SPAN("\xe9")));
 }
 
+// Every pair of octets, alone and at each place of strings of up to three words: only letters of the two
+// cases are the same.
+static void case_folding_of_every_octet(void **state)
+{
+    (void)state;
+    static const size_t lengths[] = {1, 7, 8, 9, 16, 21};
+    for (size_t l = 0; l < ARRAY_LEN(lengths); l++) {
+        char x[24], y[24];
+        memset(x, 'k', sizeof x);
+        memset(y, 'K', sizeof y);
+        for (size_t at = 0; at < lengths[l]; at++) {
+            for (unsigned a = 0; a < 256; a++) {
+                for (unsigned b = 0; b < 256; b++) {
+                    bool letters = (a | 0x20) >= 'a' && (a | 0x20) <= 'z';
+                    x[at] = (char)a;
+                    y[at] = (char)b;
+                    bool same = a == b || (letters && (a ^ b) == 0x20);
+                    assert_int_equal(span_eq_ci(span_of(x, lengths[l]), span_of(y, lengths[l])), same);
+                }
+            }
+            x[at] = 'k';
+            y[at] = 'K';
+        }
+    }
+}
+
 static void order(void **state)
 {
     (void)state;
@@ -106,8 +132,10 @@ static void trimming(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(equality), cmocka_unit_test(order),   cmocka_unit_test(prefixes),
-        cmocka_unit_test(cutting),  cmocka_unit_test(finding), cmocka_unit_test(trimming),
+        cmocka_unit_test(equality), cmocka_unit_test(case_folding_of_every_octet),
+        cmocka_unit_test(order),    cmocka_unit_test(prefixes),
+        cmocka_unit_test(cutting),  cmocka_unit_test(finding),
+        cmocka_unit_test(trimming),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
