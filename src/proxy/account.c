@@ -24,6 +24,7 @@ static void write_log(struct exchange *x, uint64_t duration_us)
         .wall_ms = loop_wall_ms(),
         .id = x->id,
         .client = span_of(client, addr_format_ip(&x->client_addr, client)),
+        .user = x->user,
         .listener = x->listener->name,
         .site = x->site ? x->site->name : SPAN_NONE,
         .proxy = x->proxy ? x->proxy->name : SPAN_NONE,

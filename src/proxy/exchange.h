@@ -44,6 +44,7 @@ struct exchange {
     bool peer_trusted;
     struct span scheme, host; // as the client sees them
     struct span id;
+    struct span user; // authenticated; empty: nobody
 
     // route
     const struct site *site;
