@@ -39,6 +39,8 @@ const struct compress *build_compress(struct builder *b, const struct conf_stmt 
 const struct rewrite_links *build_rewrite_links(struct builder *b, const struct conf_stmt *route);
 /// The `replace TEXT with TEXT` statements of a route and its site.
 void build_replacements(struct builder *b, const struct conf_stmt *route, struct replacements *ret);
+/// A name for a route that is the same over reloads.
+struct span build_route_scope(struct builder *b, const struct conf_stmt *route);
 void build_route(struct builder *b, const struct conf_stmt *s, const struct timeouts *outer, struct route *ret);
 /// The `tls` statements of a site or proxy and what belongs to them; NULL where there is none (or after a mistake).
 const struct tls_site *build_tls(struct builder *b, const struct conf_stmt *block);

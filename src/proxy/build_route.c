@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Routes: what a path leads to.
-#include "proxy/build.h"
+#include "proxy/throttles.h"
 
 static struct pool *pool_named(struct builder *b, struct span name)
 {
@@ -93,6 +93,15 @@ static void build_rewrites(struct builder *b, const struct conf_stmt *s, struct 
     r->rewrites = v;
 }
 
+// Routes of one pattern are told apart by their order.
+struct span build_route_scope(struct builder *b, const struct conf_stmt *route)
+{
+    unsigned nth = 0;
+    for (const struct conf_stmt *r = conf_child(route->parent, CONF_ROUTE); r && r != route; r = conf_next(r))
+        nth += span_eq(r->args[0].text, route->args[0].text);
+    return arena_printf(b->a, "site %.*s route %.*s %u", SPAN_ARG(route->parent->args[0].text), SPAN_ARG(route->args[0].text), nth);
+}
+
 void build_route(struct builder *b, const struct conf_stmt *s, const struct timeouts *outer, struct route *r)
 {
     r->where = conf_where(b->conf, s);
@@ -104,6 +113,7 @@ void build_route(struct builder *b, const struct conf_stmt *s, const struct time
     build_route_timeouts(s, &r->timeouts);
     rules_new(&b->cond, s, &r->deny);
     build_fields(b, s, &r->fields);
+    r->throttles = build_throttles(b, s, build_route_scope(b, s));
     build_upgrades(b, s, r);
     build_rewrites(b, s, r);
     r->compress = build_compress(b, s, build_compress(b, s->parent, NULL));

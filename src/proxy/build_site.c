@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A site with its routes.
-#include "proxy/build.h"
+#include "proxy/throttles.h"
 
 struct site *build_site(struct builder *b, const struct conf_stmt *s)
 {
@@ -17,6 +17,7 @@ struct site *build_site(struct builder *b, const struct conf_stmt *s)
     site->metrics = metrics_site(site->name);
     rules_new(&b->cond, s, &site->deny);
     build_fields(b, s, &site->fields);
+    site->throttles = build_throttles(b, s, arena_printf(b->a, "site %.*s", SPAN_ARG(site->name)));
     site->tls = build_tls(b, s);
     struct timeouts t = build_timeouts(s, &b->g->timeouts);
     for (const struct conf_stmt *r = conf_child(s, CONF_ROUTE); r; r = conf_next(r))

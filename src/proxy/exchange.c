@@ -6,6 +6,7 @@
 #include "proxy/page.h"
 #include "proxy/request_id.h"
 #include "proxy/thread.h"
+#include "proxy/throttles.h"
 
 static const struct {
     const char *name;
@@ -52,7 +53,7 @@ enum err exchange_answer_error(struct exchange *x, enum err e)
     if (!framing_is_sound(x, e))
         x->client->close = true;
     struct span date;
-    struct page p = {.reason = e, .id = x->id, .message = x->message, .allow = x->allow};
+    struct page p = {.reason = e, .id = x->id, .message = x->message, .allow = x->allow, .retry_after_s = x->retry_after_s};
     enum err e2 = page_render(&p, x->req, x->arena, &x->resp, &x->content);
     if (!e2 && !arena_dup(x->arena, service_date(x->service), &date))
         e2 = ERR_NO_MEMORY;
@@ -103,6 +104,8 @@ static void begin(struct exchange *x, struct client_conn *c, struct client_strea
 static void end(struct exchange *x)
 {
     exchange_end_upstream(x);
+    if (x->holds)
+        throttles_release(x);
     io_watch(&x->conn->t.io, NULL);
     if (!x->reason && !client_confirm_delivery(x->client))
         x->reason = ERR_CANCELED;

@@ -53,6 +53,7 @@ struct exchange {
     struct span rest; // what the route's `*` stands for
     const struct timeouts *timeouts;
     bool tunnel_wanted; // CONNECT
+    struct throttle_hold *holds; // what it counts for until it ends (throttles.h)
 
     // fetch
     struct request out; // what goes upstream
@@ -79,6 +80,7 @@ struct exchange {
     enum err reason;
     struct span rule; // FILE:LINE of what decided
     struct span message;
+    unsigned retry_after_s; // of a refusal; 0: nothing better is known than a second
     struct span allow; // methods, where one was refused and it is known which others would not be
 };
 

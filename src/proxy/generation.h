@@ -95,6 +95,7 @@ struct route {
     unsigned n_rewrites;
     struct timeouts timeouts;
     struct rules deny; // the route's own, then the site's
+    const struct throttles *throttles; // NULL: none
     struct field_ops fields;
     const struct compress *compress; // its own or its site's; NULL: none
     const struct rewrite_links *links; // the same
@@ -107,6 +108,7 @@ struct route {
 struct site {
     struct span name; // the first one written
     struct rules deny;
+    const struct throttles *throttles; // NULL: none
     struct field_ops fields;
     const struct route *routes;
     unsigned n_routes;
@@ -133,6 +135,7 @@ struct proxy {
     struct egress_rules egress;
     struct rules clients; // who may use it at all
     struct rules policy;
+    const struct throttles *throttles; // NULL: none
     const struct compress *compress; // NULL: none
     bool policy_default_deny;
     bool private_; // privacy standard or strict: nothing identifies the client

@@ -2,6 +2,7 @@
 #include "proxy/page.h"
 
 #include "base/ascii.h"
+#include "base/num.h"
 #include "http/h1.h"
 #include "proxy/escape.h"
 
@@ -115,7 +116,16 @@ static enum err finish(struct response *ret, struct span body, struct chunkq *co
     return chunkq_append(content, NULL, body.ptr, body.len);
 }
 
-static enum err put_fields(const struct page *p, bool as_json, unsigned status, struct fields *f)
+static enum err put_retry_after(unsigned seconds, struct arena *a, struct fields *f)
+{
+    char text[20];
+    struct span value = SPAN("1");
+    if (seconds > 1 && !arena_dup(a, span_of(text, num_put_dec(text, seconds)), &value))
+        return ERR_NO_MEMORY;
+    return fields_add(f, FIELD_RETRY_AFTER, value);
+}
+
+static enum err put_fields(const struct page *p, bool as_json, unsigned status, struct arena *a, struct fields *f)
 {
     enum err e = fields_add(f, FIELD_CONTENT_TYPE,
                             as_json ? SPAN("application/problem+json") : SPAN("text/html; charset=utf-8"));
@@ -127,7 +137,7 @@ static enum err put_fields(const struct page *p, bool as_json, unsigned status, 
         e = fields_add(f, FIELD_CONTENT_SECURITY_POLICY,
                        SPAN("default-src 'none'; style-src 'unsafe-inline'"));
     if (!e && (status == 503 || status == 429))
-        e = fields_add(f, FIELD_RETRY_AFTER, SPAN("1"));
+        e = put_retry_after(p->retry_after_s, a, f);
     if (!e && status == 405)
         e = fields_add(f, FIELD_ALLOW, p->allow.len ? p->allow : usual_methods);
     return e;
@@ -142,7 +152,7 @@ enum err page_render(const struct page *p, const struct request *req, struct are
     bool as_json = page_wants_json(&req->fields);
     ret->status = (uint16_t)status;
     ret->reason = SPAN_NONE;
-    enum err e = put_fields(p, as_json, status, &ret->fields);
+    enum err e = put_fields(p, as_json, status, a, &ret->fields);
     if (e)
         return e;
     return finish(ret, as_json ? problem(p, status, a) : html(p, status, a), ret_content);

@@ -3,6 +3,7 @@
 #include "proxy/decide.h"
 #include "proxy/files.h"
 #include "proxy/page.h"
+#include "proxy/throttles.h"
 
 enum err decide_input(struct exchange *x, struct condition_input *ret)
 {
@@ -108,12 +109,17 @@ enum err phase_authorize(struct exchange *x)
 {
     struct condition_input in;
     enum err e = decide_input(x, &in);
+    if (!e)
+        e = throttles_admit(x, THROTTLE_UNKNOWN_USER);
     if (e)
         return e;
     struct verdict v = x->proxy ? decide_proxy(x->proxy, &in) : decide_site(x->site, x->route, &in);
     x->rule = v.where;
     if (v.err)
         return v.err;
+    e = throttles_admit(x, THROTTLE_KNOWN_USER);
+    if (e)
+        return e;
     if (x->tunnel_wanted)
         return egress_check_connect_port(&x->proxy->egress, x->req->authority.port);
     return x->route ? answer_here(x) : ERR_OK;

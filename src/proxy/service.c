@@ -14,6 +14,7 @@
 #include "proxy/exchange.h"
 #include "proxy/peers.h"
 #include "proxy/thread.h"
+#include "proxy/throttles.h"
 
 enum { ACCEPT_RETRY_MS = 50, ACCEPT_BATCH = 64 };
 
@@ -47,6 +48,8 @@ static void on_closed(struct client_conn *c)
     s->n_clients--;
     metric_add(((const struct listener *)c->listener)->metrics, METRIC_CONNECTIONS_OPEN, -1);
     peers_leave(s->peers, &c->peer);
+    if (sc->places)
+        throttles_release_connection(sc);
     generation_unref(sc->gen);
     slab_free(&s->client_slab, sc);
     check_drained(s);
@@ -87,6 +90,7 @@ static void admit_client(struct service_listener *sl, int fd, const struct addr 
     }
     memset(&sc->conn, 0, sizeof sc->conn);
     sc->gen = generation_ref(s->gen);
+    sc->places = NULL;
     sc->conn.hooks = &hooks;
     sc->conn.settings = &sl->listener->settings;
     sc->conn.owner = s;

@@ -38,6 +38,7 @@ struct service {
 struct service_client {
     struct client_conn conn;
     struct generation *gen; // whose settings and listener the connection uses
+    struct throttle_place *places; // what it counts for until it closes (throttles.h)
 };
 
 /// The Date of this second (29 characters).
