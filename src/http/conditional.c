@@ -55,7 +55,7 @@ enum conditional conditional_check(const struct request *req, const struct valid
     return CONDITIONAL_PASS;
 }
 
-static bool if_range_holds(const struct request *req, const struct validators *v, int64_t now_s)
+bool if_range_holds(const struct request *req, const struct validators *v, int64_t now_s)
 {
     struct span s = fields_value(&req->fields, FIELD_IF_RANGE);
     int64_t t;
