@@ -11,14 +11,15 @@ struct endpoint {
     struct endpoint *next; // in its bucket
     struct endpoints *owner;
     struct addr addr;
+    uint64_t tls; // what is verified and shown there (tls_client_identity); 0: plain
     struct list idle;   // newest first
     struct timer timer; // set while something is idle: when the oldest has been so for long enough
     unsigned n_conns;   // idle and active
 };
 
-static unsigned bucket_of(const struct endpoints *es, const struct addr *a)
+static unsigned bucket_of(const struct endpoints *es, const struct addr *a, uint64_t tls)
 {
-    return (unsigned)(hash_fast_seed(addr_ip_bytes(a), a->port) % es->n_buckets);
+    return (unsigned)(hash_fast_seed(addr_ip_bytes(a), a->port ^ tls) % es->n_buckets);
 }
 
 enum err endpoints_init(struct endpoints *es)
@@ -40,7 +41,7 @@ static void endpoint_free_if_unused(struct endpoint *e)
     if (e->n_conns)
         return;
     struct endpoints *es = e->owner;
-    struct endpoint **p = &es->table[bucket_of(es, &e->addr)];
+    struct endpoint **p = &es->table[bucket_of(es, &e->addr, e->tls)];
     while (*p != e)
         p = &(*p)->next;
     *p = e->next;
@@ -66,6 +67,9 @@ static void on_idle_event(struct io *io)
     struct upstream_conn *u = container_of(io, struct upstream_conn, t.io);
     struct endpoint *e = (struct endpoint *)u->owner;
     if (!(io->state & (IO_READABLE | IO_PEER_ENDED | IO_BROKEN)))
+        return;
+    // But a layer has words of its own (sessions to resume).
+    if (u->t.ops && !(io->state & (IO_PEER_ENDED | IO_BROKEN)) && upstream_is_alive(u))
         return;
     drop(u);
     endpoint_free_if_unused(e);
@@ -110,10 +114,10 @@ static void on_finish(struct upstream_conn *u, bool reusable)
     es->n_idle++;
 }
 
-struct upstream_conn *endpoints_take(struct endpoints *es, const struct addr *a)
+struct upstream_conn *endpoints_take(struct endpoints *es, const struct addr *a, uint64_t tls)
 {
-    struct endpoint *e = es->table[bucket_of(es, a)];
-    while (e && !addr_eq(&e->addr, a))
+    struct endpoint *e = es->table[bucket_of(es, a, tls)];
+    while (e && (e->tls != tls || !addr_eq(&e->addr, a)))
         e = e->next;
     if (!e || list_empty(&e->idle))
         return NULL;
@@ -127,17 +131,18 @@ struct upstream_conn *endpoints_take(struct endpoints *es, const struct addr *a)
     return u;
 }
 
-static struct endpoint *endpoint_get(struct endpoints *es, const struct addr *a)
+static struct endpoint *endpoint_get(struct endpoints *es, const struct addr *a, uint64_t tls)
 {
-    struct endpoint **head = &es->table[bucket_of(es, a)];
+    struct endpoint **head = &es->table[bucket_of(es, a, tls)];
     for (struct endpoint *e = *head; e; e = e->next)
-        if (addr_eq(&e->addr, a))
+        if (e->tls == tls && addr_eq(&e->addr, a))
             return e;
     struct endpoint *e = (struct endpoint *)mem_calloc(1, sizeof *e);
     if (!e)
         return NULL;
     e->owner = es;
     e->addr = *a;
+    e->tls = tls;
     list_init(&e->idle);
     timer_init(&e->timer, on_timer);
     e->next = *head;
@@ -156,14 +161,15 @@ struct upstream_conn *endpoints_new(struct endpoints *es)
 
 void endpoints_abandon(struct endpoints *es, struct upstream_conn *u)
 {
+    transport_close(&u->t);
     slab_free(&es->conns, u);
 }
 
-enum err endpoints_adopt(struct endpoints *es, const struct addr *a, struct upstream_conn *u)
+enum err endpoints_adopt(struct endpoints *es, const struct addr *a, uint64_t tls, struct upstream_conn *u)
 {
-    struct endpoint *e = endpoint_get(es, a);
+    struct endpoint *e = endpoint_get(es, a, tls);
     if (!e) {
-        io_close(&u->t.io);
+        transport_close(&u->t);
         slab_free(&es->conns, u);
         return ERR_NO_MEMORY;
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The connections of one thread to upstream addresses, kept for reuse, last in first out. Keyed by address, so they outlive
-// the generations of the configuration that made them.
+// The connections of one thread to upstream addresses, kept for reuse, last in first out. Keyed by address and by what TLS
+// verifies there (tls_client_identity; 0: plain), so they outlive the generations of the configuration that made them.
 #ifndef WEIR_BALANCE_ENDPOINTS_H
 #define WEIR_BALANCE_ENDPOINTS_H
 
@@ -28,11 +28,11 @@ void endpoints_fini(struct endpoints *es);
 void endpoints_drop_idle(struct endpoints *es);
 
 /// Takes a kept connection to this address, the one used last; NULL where there is none.
-struct upstream_conn *endpoints_take(struct endpoints *es, const struct addr *a);
-/// Memory for a connection, into whose t.io is dialled: then either endpoints_adopt or endpoints_abandon (not connected). NULL when memory is out.
+struct upstream_conn *endpoints_take(struct endpoints *es, const struct addr *a, uint64_t tls);
+/// Memory for a connection, into whose t.io is dialled: then either endpoints_adopt or endpoints_abandon (which closes it, where it is open). NULL when memory is out.
 struct upstream_conn *endpoints_new(struct endpoints *es);
 /// The connection is open, to this address. On failure it is closed and its memory gone.
-MUST_USE enum err endpoints_adopt(struct endpoints *es, const struct addr *a, struct upstream_conn *u);
+MUST_USE enum err endpoints_adopt(struct endpoints *es, const struct addr *a, uint64_t tls, struct upstream_conn *u);
 void endpoints_abandon(struct endpoints *es, struct upstream_conn *u);
 
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "balance/pool.h"
 
-enum { DEFAULT_PORT = 80 };
+enum { DEFAULT_PORT = 80, DEFAULT_TLS_PORT = 443 };
 
 static bool parse_server(const struct conf *c, const struct conf_stmt *stmt, struct arena *a, struct conf_diags *d, struct server *s)
 {
@@ -15,7 +15,7 @@ static bool parse_server(const struct conf *c, const struct conf_stmt *stmt, str
     }
     size_t colon = span_rfind(v->text, ':');
     struct span host = span_first(v->text, colon), port = span_skip(v->text, colon + 1);
-    s->addr.port = DEFAULT_PORT;
+    s->addr.port = conf_child(stmt->parent, CONF_POOL_TLS) ? DEFAULT_TLS_PORT : DEFAULT_PORT;
     if (colon < v->text.len && !addr_parse_port(port, &s->addr.port)) {
         conf_error(d, c, &v->pos, "`%.*s` is no port (1 to 65535)", SPAN_ARG(port));
         return false;

@@ -7,6 +7,7 @@
 
 #include "conf/conf.h"
 #include "net/addr.h"
+#include "tls/client.h"
 
 enum { POOL_SERVERS_MAX = 4096, POOL_SEQUENCE_MAX = 65536 };
 
@@ -28,6 +29,7 @@ struct pool {
     unsigned n_sequence;
     _Atomic uint32_t next; // position in the sequence
     unsigned max_idle;
+    const struct tls_client *tls; // NULL: plain
 };
 
 /// Compiles a `pool` statement into the arena. NULL when memory is out; mistakes go to the diagnostics.

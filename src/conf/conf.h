@@ -35,7 +35,11 @@ enum conf_block {
     IN_CACHE = 1 << 12,
     IN_LIST = 1 << 13,
     IN_GROUP = 1 << 14,
+    IN_POOL_TLS = 1 << 15,
 };
+
+/// Blocks whose statements may stand on one line without `;`.
+#define IN_COMPACT (IN_TIMEOUTS | IN_LIMITS | IN_POOL_TLS)
 
 enum conf_flags {
     CONF_ONCE = 1,        // at most once in its block

@@ -138,7 +138,7 @@ struct span conf_reference(struct arena *a)
     put(&t, SPAN("# Configuration reference\n\nGenerated from `src/conf/statements.tbl` (`weir help configuration`); do not edit.\n\n"
                  "Types: `dur` a duration (`500ms`, `10s`, `5m`, `2h`, `1d`), `size` (`512B`, `8KiB`, `64MiB`, `1GiB`), `int:MIN:MAX` a number in a range, "
                  "`=a|b` one of these words, `name`, `word` and `text` words. `?`: may be missing; `+`: one or more; `*`: any number; `[word type]`: an option.\n"));
-    for (unsigned bit = 0; bit < 15; bit++)
+    for (unsigned bit = 0; bit < 32; bit++)
         reference_of_block(&t, 1u << bit);
     return span_of(t.p, t.n);
 }

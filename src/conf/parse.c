@@ -44,7 +44,7 @@ unsigned row_words(unsigned where, const char **out, unsigned max)
 const char *block_name(unsigned where)
 {
     static const char *const names[] = {"the top level", "a site", "a route", "a pool", "a proxy", "egress", "a policy", "timeouts",
-                                        "limits", "hosts", "when", "a test", "a cache", "a list", "a group"};
+                                        "limits", "hosts", "when", "a test", "a cache", "a list", "a group", "tls"};
     for (unsigned i = 0; i < ARRAY_LEN(names); i++)
         if (where == 1u << i)
             return names[i];
@@ -97,8 +97,8 @@ static bool take_words(struct parser *p, struct conf_stmt *s, unsigned flags)
 {
     unsigned cap = 8;
     s->args = (struct conf_value *)arena_zalloc(&p->conf->arena, cap * sizeof *s->args);
-    // In these blocks every statement has one value, so the next word begins the next one: `timeouts { header 10s  idle 60s }`.
-    unsigned compact = s->row ? s->row->where & (IN_TIMEOUTS | IN_LIMITS) : 0;
+    // In these blocks no value is the word of a statement, so that begins the next one: `timeouts { header 10s  idle 60s }`.
+    unsigned compact = s->row ? s->row->where & IN_COMPACT : 0;
     while (s->args && p->tok.kind == TOKEN_WORD && !(compact && s->n_args && row_find(p->tok.text, compact))) {
         if (!p->tok.quoted && ((flags & CONF_WHEN && span_eq(p->tok.text, SPAN("when"))) ||
                                (flags & CONF_TARGET && span_eq(p->tok.text, SPAN("->")))))
@@ -312,7 +312,7 @@ static void parse_block(struct parser *p, struct conf_stmt *parent, unsigned whe
             continue;
         }
         parse_statement(p, parent, where);
-        if (p->tok.kind == TOKEN_WORD && !(where & (IN_TIMEOUTS | IN_LIMITS))) {
+        if (p->tok.kind == TOKEN_WORD && !(where & IN_COMPACT)) {
             conf_error(p->diags, p->conf, &p->tok.pos, "a newline or `;` is missing before `%.*s`", SPAN_ARG(p->tok.text));
             skip_statement(p);
         }

@@ -13,6 +13,7 @@ struct builder {
     struct arena *a; // the generation's
     struct condition_context cond;
     unsigned cap_listeners;
+    const struct tls_trust *system_trust; // the authorities that the system trusts, once they were needed
 };
 
 /// Zeroed memory of the generation; NULL (and a diagnostic) when memory is out.
@@ -42,8 +43,21 @@ void build_replacements(struct builder *b, const struct conf_stmt *route, struct
 /// A name for a route that is the same over reloads.
 struct span build_route_scope(struct builder *b, const struct conf_stmt *route);
 void build_route(struct builder *b, const struct conf_stmt *s, const struct timeouts *outer, struct route *ret);
+/// A file by its path, from the configuration's folder; false with a sentence.
+bool build_read(struct builder *b, struct span path, struct span *ret, const char **ret_why);
+/// The file that a value names; false after a diagnostic.
+bool build_read_file(struct builder *b, const struct conf_value *v, struct span *ret);
+/// A secret as it was written, or the first line of the file behind `file:`.
+bool build_read_secret(struct builder *b, const struct conf_value *v, struct span *ret);
+/// Reads a certificate with its chain and a key (NULL: in the same file) and hands both to add, whose complaint becomes a diagnostic.
+void build_certificate(struct builder *b, const struct conf_value *cert, const struct conf_value *key, const struct conf_value *password,
+                       const char *(*add)(void *arg, struct span cert, struct span key, struct span password, bool *ret_key_file), void *arg);
+/// Authorities and (crl not NULL) revocation lists; NULL after a diagnostic. Goes with the generation.
+const struct tls_trust *build_trust_files(struct builder *b, const struct conf_value *ca, const struct conf_value *crl, uint64_t *ret_identity);
 /// The `tls` statements of a site or proxy and what belongs to them; NULL where there is none (or after a mistake).
 const struct tls_site *build_tls(struct builder *b, const struct conf_stmt *block);
+/// The `tls` statement of a pool.
+void build_pool_tls(struct builder *b, const struct conf_stmt *pool, struct pool *p);
 /// A site takes part in a listener, which has TLS or not (at: the `listen` statement, or the site).
 void build_tls_listener(struct builder *b, const struct conf_stmt *at, struct listener *l, const struct site *site, bool tls);
 /// A proxy's listener.

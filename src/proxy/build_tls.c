@@ -2,65 +2,22 @@
 // `tls` and `listen ... tls`: certificates, and who shows them where.
 #include <time.h>
 
-#include "base/secret.h"
 #include "proxy/build.h"
 
 static const struct span protocols = SPAN_INIT("\x08http/1.1");
 
-static struct span resolved(struct builder *b, struct span path)
+static const char *add(void *arg, struct span cert, struct span key, struct span password, bool *ret_key_file)
 {
-    return path.len && path.ptr[0] == '/' ? path : arena_printf(b->a, "%s/%.*s", conf_folder(b->conf), SPAN_ARG(path));
-}
-
-// A file that a value names; false after a diagnostic.
-static bool read_file(struct builder *b, const struct conf_value *v, struct span path, struct span *ret)
-{
-    struct conf_source own, *files = conf_files(b->conf);
-    const char *why = "out of memory", *cpath = arena_cstr(b->a, resolved(b, path));
-    struct span content;
-    if (!files)
-        conf_source_init(&own, true);
-    bool ok = cpath && conf_source_read(files ? files : &own, cpath, &content, &why) && arena_dup(b->a, content, ret);
-    if (!files)
-        conf_source_fini(&own);
-    if (!ok)
-        conf_error(b->diags, b->conf, &v->pos, "%.*s cannot be read: %s", SPAN_ARG(path), why);
-    return ok;
-}
-
-static bool read_secret(struct builder *b, const struct conf_value *v, struct span *ret)
-{
-    *ret = v->text;
-    if (!span_starts(v->text, SPAN("file:")))
-        return true;
-    if (!read_file(b, v, span_skip(v->text, 5), ret))
-        return false;
-    *ret = span_cut(ret, '\n');
-    if (ret->len && ret->ptr[ret->len - 1] == '\r')
-        ret->len--;
-    return true;
+    return tls_site_add((struct tls_site *)arg, cert, key, password, ret_key_file);
 }
 
 static void add_certificate(struct builder *b, const struct conf_stmt *s, struct tls_site *site)
 {
-    const struct conf_value *cert = conf_option(s, "cert"), *key = conf_option(s, "key"), *password = conf_option(s, "password");
-    struct span cert_pem, key_pem = SPAN_NONE, secret = SPAN_NONE;
-    if (!cert) {
+    const struct conf_value *cert = conf_option(s, "cert");
+    if (cert)
+        build_certificate(b, cert, conf_option(s, "key"), conf_option(s, "password"), add, site);
+    else
         conf_error(b->diags, b->conf, &s->pos, "the form is `tls cert FILE key FILE`");
-        return;
-    }
-    if (!key)
-        key = cert;
-    if (!read_file(b, cert, cert->text, &cert_pem) || !read_file(b, key, key->text, &key_pem) || (password && !read_secret(b, password, &secret)))
-        return;
-    bool in_key;
-    const char *why = tls_site_add(site, cert_pem, key_pem, secret, &in_key);
-    const struct conf_value *v = in_key ? key : cert;
-    secret_wipe((void *)(uintptr_t)key_pem.ptr, key_pem.len); // copies in the generation's arena, which would live as long as it does
-    if (password && span_starts(password->text, SPAN("file:")))
-        secret_wipe((void *)(uintptr_t)secret.ptr, secret.len);
-    if (why)
-        conf_error(b->diags, b->conf, &v->pos, "%.*s cannot be used: %s", SPAN_ARG(v->text), why);
 }
 
 static void free_site(void *p)

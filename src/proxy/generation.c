@@ -56,6 +56,7 @@ static void build_all(struct builder *b)
     for (const struct conf_stmt *s = conf_child(root, CONF_POOL); s; s = conf_next(s)) {
         struct pool *p = pool_new(b->conf, s, b->a, b->diags);
         if (p) {
+            build_pool_tls(b, s, p);
             g->pools[g->n_pools++] = p;
             g->max_idle = MAX(g->max_idle, p->max_idle);
         }

@@ -56,6 +56,12 @@ static enum err destinations(struct exchange *x, struct candidates *c)
     return resolve(x, a->host, a->port ? a->port : 80, c);
 }
 
+// TLS of the pool; 0: plain.
+static uint64_t tls_of(const struct exchange *x)
+{
+    return x->server && x->route->pool->tls ? tls_client_identity(x->route->pool->tls) : 0;
+}
+
 static struct upstream_conn *take_kept(struct exchange *x, const struct candidates *c)
 {
     struct endpoints *es = &x->service->endpoints;
@@ -63,7 +69,7 @@ static struct upstream_conn *take_kept(struct exchange *x, const struct candidat
         if (x->proxy && check_destination(x, &c->addrs[i]))
             continue;
         struct upstream_conn *u;
-        while ((u = endpoints_take(es, &c->addrs[i]))) {
+        while ((u = endpoints_take(es, &c->addrs[i], tls_of(x)))) {
             x->upstream_addr = c->addrs[i];
             // What cannot be repeated is not sent down a connection that has silently ended.
             if (method_is_idempotent(x->req->method) || upstream_is_alive(u))
@@ -72,6 +78,19 @@ static struct upstream_conn *take_kept(struct exchange *x, const struct candidat
         }
     }
     return NULL;
+}
+
+static enum err secure(struct exchange *x, struct upstream_conn *u)
+{
+    const struct server *s = x->server;
+    if (!tls_of(x))
+        return ERR_OK;
+    struct span host = s->host;
+    char text[ADDR_IP_TEXT_MAX];
+    if (s->fixed)
+        host = span_of(text, addr_format_ip(&s->addr, text));
+    enum err e = tls_connect(&u->t, x->route->pool->tls, host, &x->upstream_addr, deadline_in(x->timeouts->handshake));
+    return e == ERR_TIMEOUT ? ERR_CONNECT_TIMEOUT : e;
 }
 
 static enum err connect_new(struct exchange *x, const struct candidates *c, struct upstream_conn **ret)
@@ -87,12 +106,14 @@ static enum err connect_new(struct exchange *x, const struct candidates *c, stru
     }
     uint64_t t0 = loop_clock_us();
     enum err e = dial(&d, deadline_in(x->timeouts->connect), &u->t.io, &x->upstream_addr);
+    if (!e)
+        e = secure(x, u);
     x->connect_us = loop_clock_us() - t0;
     if (e) {
         endpoints_abandon(es, u);
         return e;
     }
-    e = endpoints_adopt(es, &x->upstream_addr, u);
+    e = endpoints_adopt(es, &x->upstream_addr, tls_of(x), u);
     if (!e)
         *ret = u;
     return e;

@@ -24,6 +24,8 @@ struct transport_ops {
     enum err (*send_queue)(struct transport *t, struct chunkq *q, uint64_t stall_ms);
     /// Waits until recv_now is worth trying.
     enum err (*wait_readable)(struct transport *t, uint64_t deadline);
+    /// Whether the layer holds bytes that were received and not read.
+    bool (*pending)(const struct transport *t);
     /// Ends our direction: the layer's own end (close_notify), then the socket's.
     void (*end_write)(struct transport *t);
     /// Says goodbye (close_notify) as far as that goes without waiting, and frees the layer; the socket
@@ -55,6 +57,10 @@ static inline MUST_USE enum err transport_send_queue(struct transport *t, struct
 static inline MUST_USE enum err transport_wait_readable(struct transport *t, uint64_t deadline)
 {
     return likely(!t->ops) ? io_wait_readable(&t->io, deadline) : t->ops->wait_readable(t, deadline);
+}
+static inline bool transport_pending(const struct transport *t)
+{
+    return unlikely(t->ops != NULL) && t->ops->pending(t);
 }
 static inline void transport_end_write(struct transport *t)
 {

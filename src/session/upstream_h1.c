@@ -293,7 +293,7 @@ static void h1_finish(struct upstream_stream *s)
 {
     struct upstream_conn *u = upstream_of(s);
     bool clean = content_surely_read(u) && !u->dirty && u->head_read && u->keep_alive &&
-                 s->response_complete && s->request_complete && h1_input_len(&u->input) == 0 &&
+                 s->response_complete && s->request_complete && h1_input_len(&u->input) == 0 && !transport_pending(&u->t) &&
                  !(u->t.io.state & (IO_PEER_ENDED | IO_BROKEN));
     h1_input_clear(&u->input);
     chunk_unref(u->head_chunk);

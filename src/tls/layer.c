@@ -158,7 +158,8 @@ static enum err layer_send_queue(struct transport *t, struct chunkq *q, uint64_t
 
 // ---- Receiving
 
-// What a call that did not succeed means. An end without close_notify may have been made by anybody, so it is no orderly one.
+// What a call that did not succeed means. An end without close_notify may have been made by anybody, so from a server it is no
+// orderly one: it could shorten an answer. A client's requests say themselves where they end.
 static enum err call_failed(struct tls_layer *l, int r)
 {
     switch (SSL_get_error(l->ssl, r)) {
@@ -168,7 +169,9 @@ static enum err call_failed(struct tls_layer *l, int r)
             return ERR_AGAIN;
         break;
     case SSL_ERROR_ZERO_RETURN:
-        return ERR_EOF;
+        if (l->in_err != ERR_RESET)
+            return l->in_err && !SSL_is_server(l->ssl) ? ERR_RESET : ERR_EOF;
+        break;
     default:
         break;
     }
@@ -222,6 +225,12 @@ static enum err layer_wait_readable(struct transport *t, uint64_t deadline)
     return io_wait_readable(&t->io, deadline);
 }
 
+static bool layer_pending(const struct transport *t)
+{
+    const struct tls_layer *l = (const struct tls_layer *)t->layer;
+    return !l->failed && SSL_has_pending(l->ssl);
+}
+
 // ---- The end
 
 static void say_end(struct tls_layer *l)
@@ -253,6 +262,7 @@ static const struct transport_ops layer_ops = {
     .recv_now = layer_recv_now,
     .send_queue = layer_send_queue,
     .wait_readable = layer_wait_readable,
+    .pending = layer_pending,
     .end_write = layer_end_write,
     .end = layer_end,
 };

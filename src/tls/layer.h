@@ -19,6 +19,7 @@ struct tls_layer {
     struct chunkq out;    // encrypted, not sent yet
     enum err in_err;      // what the socket said last that is final
     uint16_t reads_left;  // of one operation
+    uint16_t session_slot; // toward a server: where a session is kept
     uint8_t busy;         // operations since others last ran
     bool established;     // the handshake has ended well
     bool failed;          // OpenSSL takes no more calls

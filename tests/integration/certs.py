@@ -79,3 +79,30 @@ def connect_tls(port, name="a.test", timeout=10, session=None, sock=None, **opti
     except BaseException:
         sock.close()
         raise
+
+
+def server_context(*names, ca="ca", client_ca=None, alpn=("http/1.1",), **options):
+    """For an origin: shows a certificate for these names, and demands one that client_ca signed."""
+    cert, key = leaf(*names, ca=ca, **options)
+    path = home() / f"origin-{'-'.join(names).replace('*', '_')}-{ca}.pem"
+    path.write_bytes(cert + key)
+    c = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    c.load_cert_chain(path)
+    c.set_alpn_protocols(list(alpn))
+    if client_ca:
+        c.verify_mode = ssl.CERT_REQUIRED
+        c.load_verify_locations(authority(client_ca)[0])
+    return c
+
+
+def revocation_list(*revoked, ca="ca"):
+    """A list (PEM) by the authority that names these certificates (PEM)."""
+    ca_cert, ca_key = authority(ca)
+    base = pathlib.Path(tempfile.mkdtemp(dir=home()))
+    (base / "index").write_text("")
+    (base / "conf").write_text(f"[ca]\ndefault_ca=d\n[d]\ndatabase={base}/index\ndefault_md=sha256\ndefault_crl_days=10\n")
+    options = ["-config", base / "conf", "-cert", ca_cert, "-keyfile", ca_key]
+    for n, cert in enumerate(revoked):
+        (base / f"{n}.pem").write_bytes(cert)
+        openssl("ca", *options, "-revoke", base / f"{n}.pem")
+    return openssl("ca", *options, "-gencrl")

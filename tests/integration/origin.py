@@ -45,8 +45,9 @@ def echo(exchange):
 class Origin:
     """handler(exchange) is called for each request, after its content was read (read_content False: before that)."""
 
-    def __init__(self, handler=echo, read_content=True, port=0, host="127.0.0.1", family=socket.AF_INET):
-        self.handler, self.read_content = handler, read_content
+    def __init__(self, handler=echo, read_content=True, port=0, host="127.0.0.1", family=socket.AF_INET, tls=None):
+        self.handler, self.read_content, self.tls = handler, read_content, tls
+        self.handshakes = []  # with tls (an SSLContext): the streams over TLS
         self.requests = []
         self.errors = []
         self.connections = 0  # ever accepted
@@ -78,6 +79,10 @@ class Origin:
 
     def _serve(self, stream, number):
         try:
+            if self.tls:
+                stream.sock = self.tls.wrap_socket(stream.sock, server_side=True)
+                stream.reused = stream.sock.session_reused
+                self.handshakes.append(stream)
             while True:
                 if not stream.buffer and not stream.fill():
                     break
