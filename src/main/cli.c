@@ -10,23 +10,26 @@
 #include "main/supervisor.h"
 #include "proxy/service.h"
 
-enum { OK = 0, FAILED = 1, BAD_USAGE = 2 };
+enum { OK = 0, FAILED = 1, BAD_USAGE = 2, CLI_WORDS_MAX = 4 };
 
 struct options {
     const char *file, *socket, *to, *from, *listen;
     bool json, write, print;
-    const char *word; // the one argument that is no option
+    const char *words[CLI_WORDS_MAX]; // arguments that are no options
+    unsigned n_words;
 };
 
-#define COMMAND(fn, word, usage, text) static int command_##fn(const struct options *o);
+#define COMMAND(fn, word, n, usage, text) static int command_##fn(const struct options *o);
 #include "main/cli.tbl"
 #undef COMMAND
 
 static const struct command {
-    const char *word, *usage, *text;
+    const char *word;
+    unsigned n_words; // at most, besides options
+    const char *usage, *text;
     int (*run)(const struct options *o);
 } commands[] = {
-#define COMMAND(fn, word, usage, text) {word, usage, text, command_##fn},
+#define COMMAND(fn, word, n, usage, text) {word, n, usage, text, command_##fn},
 #include "main/cli.tbl"
 #undef COMMAND
 };
@@ -198,7 +201,7 @@ static int command_explain(const struct options *o)
     struct workbench w;
     struct span text;
     int status = BAD_USAGE;
-    if (!o->word) {
+    if (!o->n_words) {
         fprintf(stderr, "weir: explain wants a question: %s\n", find("explain")->usage);
         return BAD_USAGE;
     }
@@ -206,7 +209,7 @@ static int command_explain(const struct options *o)
         struct generation *g = compile(&w, file_of(o), SPAN_NONE);
         if (!g)
             report(w.diags);
-        else if (generation_explain(g, span_str(o->word), &w.arena, &text)) {
+        else if (generation_explain(g, span_str(o->words[0]), &w.arena, &text)) {
             print(text);
             status = OK;
         } else
@@ -277,16 +280,16 @@ static void help_one(const struct command *c)
 
 static int command_help(const struct options *o)
 {
-    if (o->word && strcmp(o->word, "configuration") == 0) {
+    if (o->n_words && strcmp(o->words[0], "configuration") == 0) {
         struct arena a;
         arena_init(&a, 0);
         print(conf_reference(&a));
         arena_fini(&a);
         return OK;
     }
-    const struct command *c = o->word ? find(o->word) : NULL;
-    if (o->word && !c) {
-        fprintf(stderr, "weir: there is no command `%s`\n", o->word);
+    const struct command *c = o->n_words ? find(o->words[0]) : NULL;
+    if (o->n_words && !c) {
+        fprintf(stderr, "weir: there is no command `%s`\n", o->words[0]);
         return BAD_USAGE;
     }
     if (c) {
@@ -337,7 +340,6 @@ static int bad(const struct command *c, const char *what, const char *word)
 // -1: help was asked for and given.
 static int parse_options(const struct command *c, int argc, char **argv, struct options *o)
 {
-    bool takes_word = strcmp(c->word, "explain") == 0 || strcmp(c->word, "help") == 0;
     for (int i = 2; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0) {
             help_one(c);
@@ -347,9 +349,9 @@ static int parse_options(const struct command *c, int argc, char **argv, struct 
         if (!r && argv[i][0] == '-')
             return bad(c, "unknown option", argv[i]);
         if (!r) {
-            if (o->word || !takes_word)
+            if (o->n_words >= c->n_words)
                 return bad(c, "one word too many:", argv[i]);
-            o->word = argv[i];
+            o->words[o->n_words++] = argv[i];
         } else if (r->flag) {
             *(bool *)((char *)o + r->offset) = true;
         } else if (i + 1 >= argc) {

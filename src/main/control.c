@@ -94,3 +94,26 @@ int control_ask(const char *path, const char *command)
     fclose(f);
     return status;
 }
+
+static bool write_all(int fd, const char *p, size_t len)
+{
+    while (len) {
+        ssize_t n = send(fd, p, len, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        p += n;
+        len -= (size_t)n;
+    }
+    return true;
+}
+
+void control_answer(int fd, int status, struct span text)
+{
+    char head[16];
+    int n = status == CONTROL_NO_STATUS ? 0 : snprintf(head, sizeof head, "%d\n", status);
+    if (write_all(fd, head, (size_t)n) && text.len)
+        (void)write_all(fd, text.ptr, text.len);
+    close(fd);
+}

@@ -5,7 +5,7 @@
 
 #include "conf/conf.h"
 
-enum { CONTROL_COMMAND_MAX = 256 };
+enum { CONTROL_COMMAND_MAX = 4000 };
 
 /// The path of the `admin` statement, relative ones from the configuration's folder; NULL where there is none.
 const char *control_path(const struct conf *c, struct arena *a);
@@ -13,5 +13,10 @@ const char *control_path(const struct conf *c, struct arena *a);
 int control_listen(const char *path);
 /// Asks the weir behind a socket and prints its answer; gives the exit status (1 where nobody listens).
 int control_ask(const char *path, const char *command);
+
+enum { CONTROL_NO_STATUS = -1 };
+/// Answers a command's connection and closes it. CONTROL_NO_STATUS: the beginning of the answer is written already. Waits at most as
+/// long as the socket's own time limit.
+void control_answer(int fd, int status, struct span text);
 
 #endif

@@ -2,23 +2,27 @@
 // The control socket's commands.
 #include "main/supervisor_internal.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
 
 #include "main/control.h"
+#include "proxy/ask.h"
 #include "proxy/escape.h"
 
 enum { NAME_TEXT_MAX = 512 }; // of a site or pool in the status, escaped; the rest is left out
 
-void supervisor_answer(int fd, int status, struct span text)
+// Passes a command on to the worker, which answers it. begun: the beginning of its answer is there already.
+static bool pass_on(struct supervisor *s, int fd, const char *command, bool begun)
 {
-    char head[16];
-    int n = snprintf(head, sizeof head, "%d\n", status);
-    if (write(fd, head, (size_t)n) == n && text.len)
-        (void)!write(fd, text.ptr, text.len);
+    struct channel_msg m = {.type = CHANNEL_ASK, .ok = begun};
+    snprintf(m.text, sizeof m.text, "%s", command);
+    if (!s->ready || !supervisor_tell(s, &m, fd))
+        return false;
     close(fd);
+    return true;
 }
 
 static void status_text(struct supervisor *s, bool json, struct arena *a, struct span *ret)
@@ -51,7 +55,20 @@ static void status_text(struct supervisor *s, bool json, struct arena *a, struct
         addr_format(&s->listeners[i].addr, text);
         out = arena_join(a, out, arena_printf(a, json ? "%s\"%s\"" : "%s %s", json && i ? ", " : "", text));
     }
-    *ret = arena_join(a, out, json ? SPAN("]}\n") : SPAN("\n"));
+    *ret = arena_join(a, out, json ? SPAN("]") : SPAN("\n"));
+}
+
+// The supervisor's part, then the worker's where there is one.
+static void answer_status(struct supervisor *s, int fd, const char *command, bool json, struct span text, struct arena *a)
+{
+    int copy = s->ready ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+    if (copy < 0) {
+        control_answer(fd, 0, json ? arena_join(a, text, SPAN("}\n")) : text);
+        return;
+    }
+    control_answer(copy, 0, text);
+    if (!pass_on(s, fd, command, true))
+        control_answer(fd, CONTROL_NO_STATUS, json ? SPAN("}\n") : SPAN(""));
 }
 
 static void obey(struct supervisor *s, int fd, const char *command)
@@ -62,16 +79,19 @@ static void obey(struct supervisor *s, int fd, const char *command)
     if (strcmp(command, "reload") == 0) {
         supervisor_reload(s, fd);
     } else if (strcmp(command, "drain") == 0 || strcmp(command, "stop") == 0) {
-        supervisor_answer(fd, 0, SPAN(""));
+        control_answer(fd, 0, SPAN(""));
         if (command[0] == 'd')
             supervisor_drain(s);
         else
             supervisor_stop(s);
     } else if (strncmp(command, "status", 6) == 0) {
-        status_text(s, strcmp(command, "status json") == 0, &a, &text);
-        supervisor_answer(fd, 0, text);
-    } else {
-        supervisor_answer(fd, 2, SPAN("this weir does not know that command\n"));
+        bool json = strcmp(command, "status json") == 0;
+        status_text(s, json, &a, &text);
+        answer_status(s, fd, command, json, text, &a);
+    } else if (!ask_knows(span_str(command))) {
+        control_answer(fd, 2, SPAN("this weir does not know that command\n"));
+    } else if (!pass_on(s, fd, command, false)) {
+        control_answer(fd, 1, SPAN("no worker serves at the moment; one is being started\n"));
     }
     arena_fini(&a);
 }

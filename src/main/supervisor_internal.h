@@ -85,8 +85,6 @@ void supervisor_reopen_log(struct supervisor *s);
 bool supervisor_open_control(struct supervisor *s);
 /// Takes one command from it.
 void supervisor_accept_control(struct supervisor *s);
-/// Answers a control connection and closes it.
-void supervisor_answer(int fd, int status, struct span text);
 
 // ---- supervisor.c
 void supervisor_drain(struct supervisor *s);

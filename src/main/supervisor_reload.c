@@ -2,6 +2,8 @@
 // Configurations: reading them, offering them to the worker, taking them over once it has them.
 #include "main/supervisor_internal.h"
 
+#include "main/control.h"
+
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
@@ -141,7 +143,7 @@ static void refuse_reload(int asker, int status, struct span why)
 {
     fprintf(stderr, "weir: the configuration in force stays:\n%.*s", SPAN_ARG(why));
     if (asker >= 0)
-        supervisor_answer(asker, status, why);
+        control_answer(asker, status, why);
 }
 
 // Takes back what was opened for a configuration that does not come into force.
@@ -222,7 +224,7 @@ void supervisor_reload(struct supervisor *s, int asker)
     }
     s->reload_wanted |= s->file && asker < 0; // a signal has nobody who could ask again
     if (asker >= 0)
-        supervisor_answer(asker, 1, s->file ? SPAN("another reload is under way, or the worker is being restarted\n") : SPAN("there is no configuration file\n"));
+        control_answer(asker, 1, s->file ? SPAN("another reload is under way, or the worker is being restarted\n") : SPAN("there is no configuration file\n"));
 }
 
 static void adopt(struct supervisor *s)
@@ -245,7 +247,7 @@ void supervisor_reload_done(struct supervisor *s, struct channel_msg *m)
         adopt(s); // before who asked hears of it
         fprintf(stderr, "weir: generation %llu is in force\n%.*s", (unsigned long long)m->number, SPAN_ARG(s->next.change));
         if (s->next.asker >= 0)
-            supervisor_answer(s->next.asker, 0, s->next.change);
+            control_answer(s->next.asker, 0, s->next.change);
     } else {
         m->text[sizeof m->text - 1] = '\0'; // the worker is not trusted with our memory
         struct span why = span_str(m->text);

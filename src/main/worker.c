@@ -17,8 +17,10 @@
 #include "base/mem.h"
 #include "base/secret.h"
 #include "io/loop.h"
+#include "main/control.h"
 #include "main/crash.h"
 #include "main/sandbox.h"
+#include "proxy/ask.h"
 
 enum { HELPERS = 4, BEAT_MS = 200, PENDING_MAX = 4096, FOLDERS_MAX = 4096 };
 
@@ -234,6 +236,19 @@ static void reload(struct worker *w, const struct channel_msg *m, int fd)
     channel_send(w->start->channel, &answer, -1);
 }
 
+// ---- Commands
+
+static void answer(struct worker *w, const struct channel_msg *m, int fd)
+{
+    struct arena a;
+    struct span text;
+    int status;
+    arena_init(&a, 0);
+    ask_answer(w->gen, span_str(m->text), &a, &status, &text);
+    control_answer(fd, m->ok ? CONTROL_NO_STATUS : status, text);
+    arena_fini(&a);
+}
+
 // ---- Life
 
 static void drain(struct worker *w)
@@ -278,6 +293,9 @@ static bool obey(struct worker *w)
                 w->pending_log_fd = fd;
             else
                 change_log(w, fd);
+            break;
+        case CHANNEL_ASK:
+            answer(w, &m, fd);
             break;
         case CHANNEL_DRAIN:
             drain(w);

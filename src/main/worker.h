@@ -22,6 +22,7 @@ enum channel_type {
     CHANNEL_FOLDER,   // the descriptor of a folder to serve, for the next generation; in the order of its bundle
     CHANNEL_RELOAD,   // the bundle of files as a memfd; number
     CHANNEL_DRAIN,
+    CHANNEL_ASK,      // a command of the control socket for proxy/ask.h (text); fd: whom to answer
     CHANNEL_LOG,      // the access log's file: from now on (number 0), or with the generation of this number
     CHANNEL_READY,    // worker to supervisor: it accepts
     CHANNEL_DONE,     // a reload is in force (ok) or failed

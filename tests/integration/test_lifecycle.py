@@ -478,6 +478,25 @@ def test_a_changed_number_of_threads_is_said(weir):
     assert body(w.http) == b"hello"
 
 
+def test_status_counts_what_the_worker_did(weir, origin):
+    o = origin()
+    w = weir("admin unix:run/weir.sock\npool app { server 127.0.0.1:@app@ }\nsite * {\n    listen 127.0.0.1:@http@\n    route * -> pool app\n}\n", app=o.port)
+    with connect(w.http) as c:
+        for _ in range(3):
+            assert c.ask(request()).status == 200
+
+        def numbers():
+            done = run_weir(w.folder, "status", "--json")
+            assert done.returncode == 0, done.stderr
+            return json.loads(done.stdout)
+        wait_until(lambda: numbers()["requests"] == 3 and numbers()["connections"]["open"] == 1)
+        accepted = numbers()["connections"]["accepted"]
+        with connect(w.http) as second:
+            assert second.ask(request()).status == 200
+            wait_until(lambda: numbers()["connections"] == {"open": 2, "accepted": accepted + 1})
+            assert f"connections: 2 open, {accepted + 1} accepted" in run_weir(w.folder, "status").stdout
+
+
 def test_status_as_json_with_any_name(weir):
     w = weir('admin unix:run/control\npool "a\\"b" { server 127.0.0.1:@dead@ }\n' + HELLO)
     done = run_weir(w.folder, "status", "--json")
