@@ -17,6 +17,7 @@ struct condition_input {
     const struct addr *client;
     struct span user;
     int64_t wall_s;      // seconds since 1970
+    bool solved;         // has done the work that `challenge` asks for
     struct arena *arena; // of the request, for what has to be decoded
 };
 

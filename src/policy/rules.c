@@ -1,12 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy/rules.h"
 
+#include "policy/challenge.h"
+
 static bool action_of(const struct conf_stmt *s, enum rule_action *ret)
 {
-    if (s->row->id != CONF_DENY && s->row->id != CONF_ALLOW)
+    switch (s->row->id) {
+    case CONF_DENY:
+        *ret = RULE_DENY;
+        return true;
+    case CONF_ALLOW:
+        *ret = RULE_ALLOW;
+        return true;
+    case CONF_TARPIT:
+        *ret = RULE_TARPIT;
+        return true;
+    case CONF_CHALLENGE:
+        *ret = RULE_CHALLENGE;
+        return true;
+    default:
         return false;
-    *ret = s->row->id == CONF_DENY ? RULE_DENY : RULE_ALLOW;
-    return true;
+    }
 }
 
 bool rules_new(struct condition_context *k, const struct conf_stmt *block, struct rules *ret)
@@ -29,6 +43,10 @@ bool rules_new(struct condition_context *k, const struct conf_stmt *block, struc
         struct rule *r = &v[ret->n++];
         *r = (struct rule){action, condition_set_new(k, s->when), conf_where(k->conf, s)};
         ok &= r->when != NULL;
+        if (action == RULE_CHALLENGE && challenge_init()) {
+            conf_error(k->diags, NULL, NULL, "out of memory");
+            ok = false;
+        }
     }
     if (!ok)
         *ret = (struct rules){NULL, 0};
@@ -38,8 +56,10 @@ bool rules_new(struct condition_context *k, const struct conf_stmt *block, struc
 const struct rule *rules_decide(const struct rules *r, const struct condition_input *in)
 {
     for (unsigned i = 0; i < r->n; i++) {
+        if (r->v[i].action == RULE_CHALLENGE && in->solved)
+            continue;
         enum match m = condition_set_judge(r->v[i].when, in);
-        if (m == MATCH_YES || (m == MATCH_UNSURE && r->v[i].action == RULE_DENY))
+        if (m == MATCH_YES || (m == MATCH_UNSURE && r->v[i].action != RULE_ALLOW))
             return &r->v[i];
     }
     return NULL;

@@ -13,6 +13,7 @@ struct timeouts build_timeouts(const struct conf_stmt *block, const struct timeo
         .first_byte = conf_number_or(t, CONF_T_FIRST_BYTE, outer->first_byte),
         .between_bytes = conf_number_or(t, CONF_T_BETWEEN_BYTES, outer->between_bytes),
         .tunnel_idle = conf_number_or(t, CONF_T_TUNNEL_IDLE, outer->tunnel_idle),
+        .tarpit = conf_number_or(t, CONF_T_TARPIT, outer->tarpit),
     };
 }
 
@@ -26,6 +27,7 @@ struct timeouts build_timeouts_default(void)
         .first_byte = conf_number(NULL, CONF_T_FIRST_BYTE),
         .between_bytes = conf_number(NULL, CONF_T_BETWEEN_BYTES),
         .tunnel_idle = conf_number(NULL, CONF_T_TUNNEL_IDLE),
+        .tarpit = conf_number(NULL, CONF_T_TARPIT),
     };
 }
 

@@ -8,7 +8,7 @@
 /// What rules see of the exchange. ERR_NO_MEMORY.
 MUST_USE enum err decide_input(struct exchange *x, struct condition_input *ret);
 struct verdict {
-    enum err err;      // ERR_OK or ERR_DENIED
+    enum err err;      // ERR_OK, or ERR_DENIED, ERR_TARPITTED, ERR_CHALLENGED
     struct span where; // of the rule; empty: no rule
 };
 /// Site and route rules.

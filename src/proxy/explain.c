@@ -106,6 +106,12 @@ struct outcome {
     struct span path; // as it would go upstream
 };
 
+// How the statement is called.
+static struct span refusal_word(enum err e)
+{
+    return e == ERR_TARPITTED ? SPAN("tarpit") : e == ERR_CHALLENGED ? SPAN("challenge") : SPAN("deny");
+}
+
 static struct outcome site_outcome(struct asked *k)
 {
     struct exchange *x = &k->x;
@@ -117,7 +123,7 @@ static struct outcome site_outcome(struct asked *k)
         return (struct outcome){.word = SPAN("not-found"), .detail = SPAN("no route takes it"), .where = x->site->where};
     struct verdict v = decide_site(x->site, x->route, &k->in);
     if (v.err)
-        return (struct outcome){.word = SPAN("deny"), .where = v.where};
+        return (struct outcome){.word = refusal_word(v.err), .where = v.where};
     const struct route *r = x->route;
     struct outcome o = {.where = r->where, .path = k->req.path};
     switch (r->target) {
@@ -151,7 +157,7 @@ static struct outcome proxy_outcome(struct asked *k)
     struct verdict v = decide_proxy(p, &k->in);
     if (!v.err && k->req.method == METHOD_CONNECT && egress_check_connect_port(&p->egress, k->req.authority.port))
         v.err = ERR_PORT_DENIED;
-    return (struct outcome){.word = v.err ? SPAN("deny") : SPAN("allow"), .where = v.where};
+    return (struct outcome){.word = v.err ? refusal_word(v.err) : SPAN("allow"), .where = v.where};
 }
 
 static bool as_expected(const struct conf_question *q, const struct outcome *o)
@@ -211,7 +217,7 @@ bool generation_explain(const struct generation *g, struct span question, struct
         return false;
     }
     struct outcome o = q.proxy ? proxy_outcome(&k) : site_outcome(&k);
-    bool refused = span_eq(o.word, SPAN("deny")) || span_eq(o.word, SPAN("not-found"));
+    bool refused = span_eq(o.word, SPAN("deny")) || span_eq(o.word, SPAN("tarpit")) || span_eq(o.word, SPAN("challenge")) || span_eq(o.word, SPAN("not-found"));
     *ret_text = arena_printf(a, "admit      %.*s %.*s%.*s\nroute      %.*s %.*s\nauthorize  %s\ndecided by %.*s\n", SPAN_ARG(q.method),
                              SPAN_ARG(k.req.authority.host), SPAN_ARG(k.req.path), SPAN_ARG(o.word), SPAN_ARG(o.detail),
                              refused ? "deny" : "allow", SPAN_ARG(o.where.len ? o.where : SPAN("nothing")));

@@ -28,7 +28,7 @@
 
 /// CONFIG.md `timeouts`, in milliseconds.
 struct timeouts {
-    uint64_t header, handshake, idle, connect, first_byte, between_bytes, tunnel_idle;
+    uint64_t header, handshake, idle, connect, first_byte, between_bytes, tunnel_idle, tarpit;
 };
 
 struct limits {

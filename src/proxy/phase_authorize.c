@@ -3,6 +3,7 @@
 #include "proxy/decide.h"
 #include "proxy/files.h"
 #include "proxy/page.h"
+#include "proxy/refusals.h"
 #include "proxy/throttles.h"
 
 enum err decide_input(struct exchange *x, struct condition_input *ret)
@@ -12,12 +13,27 @@ enum err decide_input(struct exchange *x, struct condition_input *ret)
     return x->req->path.len ? path_loose(x->req->path, x->arena, &ret->path_loose) : ERR_OK;
 }
 
+static enum err error_of(enum rule_action a)
+{
+    switch (a) {
+    case RULE_ALLOW:
+        return ERR_OK;
+    case RULE_TARPIT:
+        return ERR_TARPITTED;
+    case RULE_CHALLENGE:
+        return ERR_CHALLENGED;
+    case RULE_DENY:
+        break;
+    }
+    return ERR_DENIED;
+}
+
 static bool denied(const struct rules *rules, const struct condition_input *in, struct verdict *ret)
 {
     const struct rule *r = rules_decide(rules, in);
-    if (!r || r->action != RULE_DENY)
+    if (!r || r->action == RULE_ALLOW)
         return false;
-    *ret = (struct verdict){ERR_DENIED, r->where};
+    *ret = (struct verdict){error_of(r->action), r->where};
     return true;
 }
 
@@ -34,12 +50,12 @@ struct verdict decide_proxy(const struct proxy *p, const struct condition_input 
     struct verdict v = {ERR_OK, p->default_where};
     if (p->clients.n) {
         const struct rule *c = rules_decide(&p->clients, in);
-        if (!c || c->action == RULE_DENY)
-            return (struct verdict){ERR_DENIED, c ? c->where : p->where};
+        if (!c || c->action != RULE_ALLOW)
+            return (struct verdict){c ? error_of(c->action) : ERR_DENIED, c ? c->where : p->where};
     }
     const struct rule *r = rules_decide(&p->policy, in);
     if (r)
-        return (struct verdict){r->action == RULE_DENY ? ERR_DENIED : ERR_OK, r->where};
+        return (struct verdict){error_of(r->action), r->where};
     if (p->policy_default_deny)
         v.err = ERR_DENIED;
     return v;
@@ -105,6 +121,16 @@ static enum err answer_here(struct exchange *x)
     return ERR_OK;
 }
 
+static struct verdict decide(const struct exchange *x, const struct condition_input *in)
+{
+    return x->proxy ? decide_proxy(x->proxy, in) : decide_site(x->site, x->route, in);
+}
+
+static enum err refuse(struct exchange *x, enum err e)
+{
+    return e == ERR_TARPITTED ? tarpit(x) : e == ERR_CHALLENGED ? challenge_answer(x) : e;
+}
+
 enum err phase_authorize(struct exchange *x)
 {
     struct condition_input in;
@@ -113,10 +139,14 @@ enum err phase_authorize(struct exchange *x)
         e = throttles_admit(x, THROTTLE_UNKNOWN_USER);
     if (e)
         return e;
-    struct verdict v = x->proxy ? decide_proxy(x->proxy, &in) : decide_site(x->site, x->route, &in);
+    struct verdict v = decide(x, &in);
+    if (v.err == ERR_CHALLENGED && challenge_is_met(x)) {
+        in.solved = true;
+        v = decide(x, &in);
+    }
     x->rule = v.where;
     if (v.err)
-        return v.err;
+        return refuse(x, v.err);
     e = throttles_admit(x, THROTTLE_KNOWN_USER);
     if (e)
         return e;
