@@ -170,6 +170,23 @@ static enum proxy_parse_result parse_v2(struct span in, struct proxy_header *ret
     return PROXY_PARSED;
 }
 
+size_t proxy_header_need(struct span in)
+{
+    static const struct {
+        struct span start;
+        size_t least;
+    } lines[] = {{SPAN_INIT("PROXY TCP4 "), sizeof "PROXY TCP4 0.0.0.0 0.0.0.0 0 0\r\n" - 1},
+                 {SPAN_INIT("PROXY TCP6 "), sizeof "PROXY TCP6 :: :: 0 0\r\n" - 1},
+                 {SPAN_INIT("PROXY UNKNOWN"), sizeof "PROXY UNKNOWN\r\n" - 1}};
+    size_t want = v2_signature.len; // any header has as many
+    if (span_starts(in, v2_signature))
+        want = in.len < V2_FIXED ? (size_t)V2_FIXED : (size_t)MIN(V2_FIXED + u16_at(in, V2_FIXED - 2), (unsigned)PROXY_V2_MAX);
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++)
+        if (span_starts(in, lines[i].start))
+            want = lines[i].least;
+    return want > in.len ? want - in.len : 1;
+}
+
 enum proxy_parse_result proxy_header_parse(struct span in, struct proxy_header *ret, size_t *ret_len)
 {
     if (span_starts(in, v2_signature))

@@ -23,6 +23,9 @@ struct proxy_header {
     struct span authority; // TLV 0x02 (at most 255 bytes), within the input
 };
 enum proxy_parse_result proxy_header_parse(struct span in, struct proxy_header *ret, size_t *ret_len);
+/// How many more bytes surely belong to a header of which in is the beginning (PROXY_PARTIAL): so many may be read without taking
+/// what stands behind it. At least 1, and never beyond PROXY_V2_MAX in all.
+size_t proxy_header_need(struct span in);
 /// Return the number of bytes. Addresses of different or no IP families become UNKNOWN and LOCAL.
 size_t proxy_header_write_v1(char out[PROXY_HEADER_OUT_MAX], const struct addr *src, const struct addr *dst);
 size_t proxy_header_write_v2(char out[PROXY_HEADER_OUT_MAX], const struct addr *src, const struct addr *dst);

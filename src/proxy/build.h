@@ -66,6 +66,8 @@ void build_tls_proxy(struct builder *b, const struct conf_stmt *at, struct liste
 struct site *build_site(struct builder *b, const struct conf_stmt *s);
 /// Puts a site's names at its listeners; names: how many the whole configuration has.
 void build_site_listeners(struct builder *b, const struct conf_stmt *s, const struct site *site, unsigned names);
+/// `listen ... proxy-protocol` (at: the `listen` statement, or what it would stand in).
+void build_introduction(struct builder *b, const struct conf_stmt *at, struct listener *l);
 void build_proxy(struct builder *b, const struct conf_stmt *s);
 
 /// `ADDRESS:PORT`, `:PORT`, `localhost:PORT` or `unix:PATH`.

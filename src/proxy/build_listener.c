@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Listeners and which names stand at them.
 #include "proxy/build.h"
+#include "proxy/front.h"
 
 #include "base/ascii.h"
 #include "base/hash.h"
@@ -102,6 +103,19 @@ static void add_names(struct builder *b, struct listener *l, const struct conf_s
     }
 }
 
+void build_introduction(struct builder *b, const struct conf_stmt *at, struct listener *l)
+{
+    const struct conf_value *word = at->row->id == CONF_LISTEN ? conf_option(at, "proxy-protocol") : NULL;
+    if (l->sited && (word != NULL) != (l->settings.introduce != NULL))
+        conf_error(b->diags, b->conf, &at->pos, "another site listens at this address %s `proxy-protocol`", word ? "without" : "with");
+    l->sited = true;
+    if (!word)
+        return;
+    l->settings.introduce = front_introduce;
+    if (!conf_child(conf_root(b->conf), CONF_TRUST))
+        conf_warning(b->diags, b->conf, &word->pos, "nobody is trusted to say who the client is, so every connection here is closed: write `trust client-ip from PREFIX...`");
+}
+
 static void add_site(struct builder *b, const struct conf_stmt *s, const struct site *site, unsigned names, const struct conf_value *v,
                      const struct conf_stmt *at, bool tls)
 {
@@ -110,6 +124,7 @@ static void add_site(struct builder *b, const struct conf_stmt *s, const struct 
     struct listener *l = build_address(b, v, &a) ? build_listener(b, v, &a, LISTENER_SITES) : NULL;
     if (!l)
         return;
+    build_introduction(b, at, l);
     l->settings.header_ms = t.header;
     l->settings.idle_ms = t.idle;
     l->settings.between_ms = t.between_bytes;

@@ -64,6 +64,7 @@ static void add_listener(struct builder *b, const struct proxy *p, const struct 
     if (!l)
         return;
     l->proxy = p;
+    build_introduction(b, at, l);
     l->settings.header_ms = p->timeouts.header;
     l->settings.idle_ms = p->timeouts.idle;
     l->settings.between_ms = p->timeouts.between_bytes;

@@ -156,6 +156,7 @@ struct listener {
     const struct proxy *proxy;
     struct client_settings settings;
     bool plain;                     // a site without TLS stands here
+    bool sited;                     // a site stands here already
     struct tls_listener tls;        // where settings.secure is set
     const struct site *tls_default; // whom clients reach that name nobody
     struct span name; // ADDRESS:PORT

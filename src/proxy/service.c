@@ -75,7 +75,13 @@ static void admit_client(struct service_listener *sl, int fd, const struct addr 
         close(fd);
         return;
     }
-    if (!admin && !peers_enter(s->peers, peer, limits->per_client)) {
+    bool front = sl->listener->settings.introduce != NULL; // its peers stand for many clients
+    if (front && !trust_peer(&s->gen->trust, peer)) {
+        metrics_limit(LIMIT_PROXY_PROTOCOL);
+        close(fd);
+        return;
+    }
+    if (!admin && !peers_enter(s->peers, peer, front ? UINT32_MAX : limits->per_client)) {
         metrics_limit(LIMIT_PER_CLIENT);
         close(fd);
         return;

@@ -20,6 +20,9 @@ struct client_settings {
     uint64_t between_ms; // between two pieces of content, in either direction
     struct h1_limits limits;
     struct span scheme; // "http" or "https"
+    /// Reads what a proxy in front of us says of the connection before anything else, and may change c->peer; NULL: nothing is said.
+    /// On the connection's fiber. A failure closes the connection.
+    enum err (*introduce)(struct client_conn *c, uint64_t deadline);
     /// Lays a layer (TLS) over the fresh socket, on the connection's fiber, before anything is read; NULL: none. On success
     /// t->ops and t->info are set, and t->info->alpn says which protocol follows. A failure closes the connection.
     enum err (*secure)(struct transport *t, const struct client_settings *s, uint64_t deadline);

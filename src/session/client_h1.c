@@ -461,6 +461,8 @@ static bool begin(struct client_conn *c)
 {
     const struct client_settings *s = c->settings;
     c->begun = true;
+    if (unlikely(s->introduce) && s->introduce(c, deadline_in(s->handshake_ms)))
+        return false;
     return likely(!s->secure) || !s->secure(&c->t, s, deadline_in(s->handshake_ms));
 }
 

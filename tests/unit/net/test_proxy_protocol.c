@@ -29,9 +29,13 @@ static enum proxy_parse_result parse(struct span in, struct proxy_header *h, siz
 static void expect_parsed(struct span in, struct proxy_header *h)
 {
     size_t len = 0;
-    for (size_t n = 0; n < in.len; n++)
+    for (size_t n = 0; n < in.len; n++) {
         if (parse(span_first(in, n), h, &len) != PROXY_PARTIAL)
             fail_msg("%zu of %zu bytes", n, in.len);
+        size_t need = proxy_header_need(span_first(in, n));
+        if (need < 1 || n + need > in.len)
+            fail_msg("behind %zu of %zu bytes %zu more are read", n, in.len, need);
+    }
     char more[4096];
     memcpy(more, in.ptr, in.len);
     memcpy(more + in.len, "GET / HTTP/1.1\r\n", 16);
