@@ -16,6 +16,9 @@ struct condition_input {
     struct span path_loose; // as the laxest server reads it (path_loose); equal to path most of the time
     const struct addr *client;
     struct span user;
+    struct span tls_version;    // "TLSv1.3"; empty: plain
+    bool client_cert;           // the client proved to be client_subject
+    struct span client_subject;
     int64_t wall_s;      // seconds since 1970
     bool solved;         // has done the work that `challenge` asks for
     struct arena *arena; // of the request, for what has to be decoded

@@ -56,6 +56,10 @@ void build_certificate(struct builder *b, const struct conf_value *cert, const s
 const struct tls_trust *build_trust_files(struct builder *b, const struct conf_value *ca, const struct conf_value *crl, uint64_t *ret_identity);
 /// The `tls` statements of a site or proxy and what belongs to them; NULL where there is none (or after a mistake).
 const struct tls_site *build_tls(struct builder *b, const struct conf_stmt *block);
+/// What a site does about clients without TLS.
+void build_https(struct builder *b, const struct conf_stmt *site, struct site_tls *ret);
+/// The `client-cert` statement of a site or proxy.
+void build_client_cert(struct builder *b, const struct conf_stmt *block, struct tls_site *site);
 /// The `tls` statement of a pool.
 void build_pool_tls(struct builder *b, const struct conf_stmt *pool, struct pool *p);
 /// A site takes part in a listener, which has TLS or not (at: the `listen` statement, or the site).

@@ -51,6 +51,7 @@ const struct tls_site *build_tls(struct builder *b, const struct conf_stmt *bloc
     if (!condition_on_free(&b->cond, free_site, site))
         return NULL;
     unsigned errors = conf_diags_errors(b->diags);
+    build_client_cert(b, block, site);
     for (; s; s = conf_next(s))
         add_certificate(b, s, site);
     if (span_eq(conf_word(block, CONF_SESSION_TICKETS), SPAN("off")))

@@ -105,6 +105,15 @@ struct route {
     struct span where; // FILE:LINE
 };
 
+/// What a site does about clients without TLS.
+struct site_tls {
+    uint16_t port; // where it has TLS; 0: nowhere
+    bool plain;    // served in the clear too
+    const struct addr *plain_at; // or only here
+    unsigned n_plain_at;
+    struct span hsts; // the value of Strict-Transport-Security; empty: none
+};
+
 struct site {
     struct span name; // the first one written
     struct rules deny;
@@ -113,6 +122,7 @@ struct site {
     const struct route *routes;
     unsigned n_routes;
     const struct tls_site *tls; // NULL: plain only
+    struct site_tls secure;
     struct span where;
     struct metric_set *metrics;
 };

@@ -10,6 +10,12 @@ enum err decide_input(struct exchange *x, struct condition_input *ret)
 {
     *ret = (struct condition_input){.req = x->req, .path = x->req->path, .path_loose = x->req->path, .client = &x->client_addr, .user = x->user,
                                     .wall_s = (int64_t)(loop_wall_ms() / 1000), .arena = x->arena};
+    const struct transport_info *tls = x->conn->t.info;
+    if (tls) {
+        ret->tls_version = tls->version;
+        ret->client_cert = tls->client_verified;
+        ret->client_subject = tls->client_subject;
+    }
     return x->req->path.len ? path_loose(x->req->path, x->arena, &ret->path_loose) : ERR_OK;
 }
 

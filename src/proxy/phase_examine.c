@@ -2,6 +2,7 @@
 // examine: may this response pass, and with which fields?
 #include "http/date.h"
 #include "proxy/exchange.h"
+#include "proxy/https.h"
 #include "proxy/thread.h"
 #include "proxy/transform.h"
 #include "proxy/upstream_request.h"
@@ -30,6 +31,8 @@ enum err phase_examine(struct exchange *x)
         e = add_date(x); // RFC 9110 6.6.1
     if (!e)
         e = transform_plan(x);
+    if (!e && x->site)
+        e = https_promise(x);
     if (!e && x->site)
         e = field_ops_apply(x, &x->site->fields, true, &x->resp.fields);
     if (!e && x->route)

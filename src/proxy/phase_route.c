@@ -4,6 +4,7 @@
 #include "base/num.h"
 #include "proxy/decide.h"
 #include "proxy/exchange.h"
+#include "proxy/https.h"
 #include "proxy/page.h"
 
 // OPTIONS whose hops are used up is ours to answer (RFC 9110 7.6.2).
@@ -52,6 +53,8 @@ static enum err route_site(struct exchange *x)
         return ERR_HOST_UNKNOWN;
     if (x->conn->t.info && !is_for_connection(x, x->conn->t.info))
         return ERR_MISDIRECTED;
+    if (https_is_due(x))
+        return https_answer(x);
     if (hops_used_up(x))
         return answer_options(x);
     struct condition_input in;

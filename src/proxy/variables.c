@@ -87,6 +87,19 @@ static struct span var_status(const struct exchange *x)
     return x->resp.status ? arena_printf(x->arena, "%u", (unsigned)x->resp.status) : SPAN("");
 }
 
+#define TLS_VARIABLE(name, member)                                                                                                     \
+    static struct span var_##name(const struct exchange *x)                                                                            \
+    {                                                                                                                                  \
+        return x->conn && x->conn->t.info ? x->conn->t.info->member : SPAN("");                                                        \
+    }
+TLS_VARIABLE(tls_version, version)
+TLS_VARIABLE(tls_cipher, cipher)
+TLS_VARIABLE(tls_name, name)
+TLS_VARIABLE(client_cert_subject, client_subject)
+TLS_VARIABLE(client_cert_issuer, client_issuer)
+TLS_VARIABLE(client_cert_serial, client_serial)
+TLS_VARIABLE(client_cert_fingerprint, client_fingerprint)
+
 static const struct {
     const char *name;
     struct span (*value)(const struct exchange *x);

@@ -13,7 +13,9 @@ struct transport_info {
     struct span version, cipher; // "TLSv1.3", "TLS_AES_128_GCM_SHA256"
     struct span alpn;            // the protocol that was agreed on: "h2", "http/1.1", or none
     struct span name;            // the server's name that the client asked for (SNI): lower case, no final dot
-    struct span client_subject;  // of the client's certificate, verified
+    bool client_verified;        // the client showed a certificate, and it was found good; then:
+    struct span client_subject, client_issuer; // as RFC 2253 writes them, in ASCII
+    struct span client_serial, client_fingerprint; // hexadecimal; of the whole certificate by SHA-256
     uint64_t client_policy;      // what was demanded of the client's certificate; 0: nothing
     bool resumed;
 };

@@ -292,7 +292,7 @@ void tls_layer_free(struct tls_layer *l)
 {
     SSL_free(l->ssl);
     chunkq_fini(&l->out);
-    mem_free(l->subject);
+    mem_free(l->peer);
     mem_free(l);
 }
 
@@ -333,7 +333,6 @@ void tls_layer_stand(struct tls_layer *l)
     l->info.cipher = span_str(SSL_get_cipher_name(l->ssl));
     l->info.alpn = alpn_len ? span_of((const char *)alpn, alpn_len) : SPAN_NONE;
     l->info.resumed = SSL_session_reused(l->ssl) != 0;
-    l->info.client_subject = l->subject ? span_str(l->subject) : SPAN_NONE;
     l->info.name = l->name[0] ? span_str(l->name) : SPAN_NONE;
     l->t->layer = l;
     l->t->info = &l->info;

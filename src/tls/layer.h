@@ -26,7 +26,7 @@ struct tls_layer {
     bool ended;           // our close_notify is said
     bool sending;         // a fiber waits to send
     const void *owner;    // during the handshake: the listener's or the pool's
-    char *subject;        // mem_alloc
+    char *peer;           // what info says of the client; mem_alloc
     char name[TLS_NAME_MAX + 1];
 };
 
@@ -37,6 +37,8 @@ MUST_USE enum err tls_layer_new(struct transport *t, SSL_CTX *ctx, struct tls_la
 MUST_USE enum err tls_layer_handshake(struct tls_layer *l, uint64_t deadline);
 /// The layer is the transport's from now on.
 void tls_layer_stand(struct tls_layer *l);
+/// Fills in info what the client proved to be. ERR_NO_MEMORY, ERR_TLS_FAILED (a certificate beyond reason).
+MUST_USE enum err tls_peer_note(struct tls_layer *l);
 void tls_layer_free(struct tls_layer *l);
 struct tls_layer *tls_layer_of(const SSL *ssl);
 

@@ -165,6 +165,8 @@ enum err tls_accept(struct transport *t, const struct client_settings *s, uint64
     l->info.alpn = s->alpn;
     SSL_set_accept_state(l->ssl);
     e = tls_layer_handshake(l, deadline);
+    if (!e)
+        e = tls_peer_note(l);
     if (e) {
         tls_layer_free(l);
         return e;

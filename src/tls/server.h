@@ -8,6 +8,7 @@
 
 #include "base/span.h"
 #include "session/client.h"
+#include "tls/trust.h"
 
 struct tls_site;
 
@@ -17,6 +18,9 @@ struct tls_site *tls_site_new(struct span identity);
 /// different kinds (ECDSA and RSA: the client's choice) and for different names. NULL, or why not, as the end of a sentence about the
 /// file in *ret_key_file (the key's) or not (the certificate's).
 const char *tls_site_add(struct tls_site *s, struct span cert, struct span key, struct span password, bool *ret_key_file);
+/// The site's clients show a certificate of trust's, or (required false) may show one. identity tells trusts apart. Before the first
+/// certificate is added; trust must live as long as the site. False when memory is out.
+MUST_USE bool tls_site_demand(struct tls_site *s, bool required, const struct tls_trust *trust, uint64_t identity);
 /// session-tickets off
 void tls_site_no_tickets(struct tls_site *s);
 void tls_site_free(struct tls_site *s);

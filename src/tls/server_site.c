@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "tls/context.h"
+#include "tls/trust_store.h"
 
 struct tls_site *tls_site_new(struct span identity)
 {
@@ -19,6 +20,33 @@ struct tls_site *tls_site_new(struct span identity)
         return s;
     mem_free(s);
     return NULL;
+}
+
+bool tls_site_demand(struct tls_site *s, bool required, const struct tls_trust *trust, uint64_t identity)
+{
+    unsigned char of[sizeof s->identity + sizeof identity + 1];
+    unsigned n = sizeof s->identity;
+    s->verify_mode = SSL_VERIFY_PEER | (required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0);
+    s->trust = trust;
+    s->client_policy = identity ^ (required ? 0 : 1);
+    if (!s->client_policy)
+        s->client_policy = 1;
+    // A session proves only what was demanded when it began: with other demands it is none of this site's.
+    memcpy(of, s->identity, sizeof s->identity);
+    memcpy(of + sizeof s->identity, &identity, sizeof identity);
+    of[sizeof of - 1] = required;
+    return EVP_Digest(of, sizeof of, s->identity, &n, EVP_sha256(), NULL) == 1;
+}
+
+// Whom this context's connections believe about clients.
+static bool use_trust(SSL_CTX *ctx, const struct tls_trust *t)
+{
+    if (!t)
+        return true;
+    STACK_OF(X509_NAME) *names = SSL_dup_CA_list(t->names);
+    SSL_CTX_set1_cert_store(ctx, t->store);
+    SSL_CTX_set_client_CA_list(ctx, names);
+    return names != NULL;
 }
 
 void tls_site_free(struct tls_site *s)
@@ -87,7 +115,7 @@ static struct tls_set *set_for(struct tls_site *s, X509 *leaf, int kind)
     s->n_sets++;
     tls_server_callbacks(t->ctx);
     SSL_CTX_set_session_id_context(t->ctx, s->identity, sizeof s->identity);
-    return t;
+    return use_trust(t->ctx, s->trust) ? t : NULL;
 }
 
 static int64_t expiry(const X509 *x)

@@ -24,6 +24,7 @@ struct tls_site {
     int64_t expires_s;
     bool no_tickets;
     int verify_mode; // SSL_VERIFY_*
+    const struct tls_trust *trust; // of clients; NULL: none is asked for a certificate
     uint64_t client_policy;
 };
 

@@ -23,20 +23,28 @@ def key_options(kind):
     return ["-newkey", "rsa:2048"] if kind == "rsa" else ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
 
 
-@functools.lru_cache(maxsize=None)
 def authority(name="ca"):
     """A certificate authority: (certificate's path, key's path)."""
+    return made_authority(name)
+
+
+@functools.lru_cache(maxsize=None)
+def made_authority(name):
     cert, key = home() / f"{name}.pem", home() / f"{name}.key"
     openssl("req", "-x509", *key_options("ec"), "-nodes", "-keyout", key, "-out", cert, "-days", "30", "-subj", f"/CN=test {name}",
             "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
     return cert, key
 
 
-@functools.lru_cache(maxsize=None)
 def leaf(*names, kind="ec", ca="ca", days=10, client=False):
-    """A certificate for these names, signed by the authority: (PEM of the certificate, PEM of the key)."""
+    """A certificate for these names, signed by the authority: (PEM of the certificate, PEM of the key). The same each time."""
+    return made_leaf(names, kind, ca, days, client)
+
+
+@functools.lru_cache(maxsize=None)
+def made_leaf(names, kind, ca, days, client):
     ca_cert, ca_key = authority(ca)
-    base = home() / f"leaf{leaf.cache_info().currsize}"
+    base = home() / f"leaf{made_leaf.cache_info().currsize}"
     san = ",".join(("IP:" if n.replace(".", "").isdigit() else "DNS:") + n for n in names)
     base.with_suffix(".ext").write_text(f"subjectAltName={san}\nextendedKeyUsage={'clientAuth' if client else 'serverAuth'}\n")
     openssl("req", *key_options(kind), "-nodes", "-keyout", f"{base}.key", "-out", f"{base}.csr", "-subj", f"/O=weir tests/CN={names[0]}")

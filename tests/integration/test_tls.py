@@ -18,7 +18,7 @@ log access json stdout
 pool app { server 127.0.0.1:@app@ }
 site a.test *.wild.test {
     listen 127.0.0.1:@https@ tls
-    listen 127.0.0.1:@http@
+    listen 127.0.0.1:@http@ plain
     tls cert server.pem key server.key
     tls cert rsa.pem key rsa.key
     route /a -> respond 200 "site a"
