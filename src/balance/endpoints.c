@@ -15,6 +15,7 @@ struct endpoint {
     struct list idle;   // newest first
     struct timer timer; // set while something is idle: when the oldest has been so for long enough
     unsigned n_conns;   // idle and active
+    char path[];        // of a unix socket
 };
 
 static unsigned bucket_of(const struct endpoints *es, const struct addr *a, uint64_t tls)
@@ -137,11 +138,16 @@ static struct endpoint *endpoint_get(struct endpoints *es, const struct addr *a,
     for (struct endpoint *e = *head; e; e = e->next)
         if (e->tls == tls && addr_eq(&e->addr, a))
             return e;
-    struct endpoint *e = (struct endpoint *)mem_calloc(1, sizeof *e);
+    size_t path = a->family == AF_UNIX && a->path ? strlen(a->path) + 1 : 0;
+    struct endpoint *e = (struct endpoint *)mem_calloc(1, sizeof *e + path);
     if (!e)
         return NULL;
     e->owner = es;
     e->addr = *a;
+    if (path) {
+        memcpy(e->path, a->path, path);
+        e->addr.path = e->path;
+    }
     e->tls = tls;
     list_init(&e->idle);
     timer_init(&e->timer, on_timer);

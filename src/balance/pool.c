@@ -1,18 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
+// Pools as the configuration has them.
 #include "balance/pool.h"
 
-enum { DEFAULT_PORT = 80, DEFAULT_TLS_PORT = 443 };
+#include <pthread.h>
 
+#include "balance/registry.h"
+
+enum { DEFAULT_PORT = 80, DEFAULT_TLS_PORT = 443, EJECT_GROWTH = 10 };
+
+// `HOST:PORT`, an address, or `unix:PATH`.
 static bool parse_server(const struct conf *c, const struct conf_stmt *stmt, struct arena *a, struct conf_diags *d, struct server *s)
 {
     const struct conf_value *v = &stmt->args[0], *weight = conf_option(stmt, "weight");
     s->weight = weight ? (unsigned)weight->num : 1;
+    s->backup = conf_option(stmt, "backup") != NULL;
     if (!arena_dup(a, v->text, &s->name))
         return false;
-    if (addr_parse(v->text, NULL, &s->addr)) {
-        s->fixed = true;
+    if (addr_parse(v->text, a, &s->addr))
         return true;
-    }
     size_t colon = span_rfind(v->text, ':');
     struct span host = span_first(v->text, colon), port = span_skip(v->text, colon + 1);
     s->addr.port = conf_child(stmt->parent, CONF_POOL_TLS) ? DEFAULT_TLS_PORT : DEFAULT_PORT;
@@ -23,38 +28,94 @@ static bool parse_server(const struct conf *c, const struct conf_stmt *stmt, str
     uint16_t p = s->addr.port;
     if (addr_parse_ip(host, &s->addr)) {
         s->addr.port = p;
-        s->fixed = true;
         return true;
     }
     if (host.len == 0 || span_find(host, '/') < host.len || span_find(host, ':') < host.len) {
-        conf_error(d, c, &v->pos, "`%.*s` is no server: HOST:PORT is wanted here (an IPv6 address in brackets)", SPAN_ARG(v->text));
+        conf_error(d, c, &v->pos, "`%.*s` is no server: HOST:PORT is wanted here (an IPv6 address in brackets), or unix:PATH", SPAN_ARG(v->text));
         return false;
     }
     return arena_dup(a, host, &s->host);
 }
 
-// Smooth weighted round-robin, worked out once: at each step everybody gains its weight, and the richest is taken and pays the sum.
-static bool make_sequence(struct pool *p, struct arena *a)
+static bool parse_servers(struct pool *p, const struct conf *c, const struct conf_stmt *stmt, struct arena *a, struct conf_diags *diags)
 {
-    unsigned total = 0;
-    for (unsigned i = 0; i < p->n_servers; i++)
-        total += p->servers[i].weight;
-    p->n_sequence = MIN(total, (unsigned)POOL_SEQUENCE_MAX);
-    p->sequence = (uint16_t *)arena_alloc(a, (p->n_sequence + 1) * sizeof *p->sequence);
-    int64_t *credit = (int64_t *)arena_zalloc(a, (p->n_servers + 1) * sizeof *credit);
-    if (!p->sequence || !credit)
-        return false;
-    for (unsigned k = 0; k < p->n_sequence; k++) {
-        unsigned best = 0;
-        for (unsigned i = 0; i < p->n_servers; i++) {
-            credit[i] += p->servers[i].weight;
-            if (credit[i] > credit[best])
-                best = i;
-        }
-        credit[best] -= total;
-        p->sequence[k] = (uint16_t)best;
+    bool ok = true;
+    for (const struct conf_stmt *s = conf_child(stmt, CONF_SERVER); s; s = conf_next(s)) {
+        struct server *v = &p->servers[p->n_servers++];
+        ok &= parse_server(c, s, a, diags, v);
+        p->has_names |= v->host.len > 0;
     }
+    return ok;
+}
+
+static bool parse_balance(struct pool *p, const struct conf *c, const struct conf_stmt *stmt, struct conf_diags *diags)
+{
+    static const struct {
+        const char *word;
+        enum pool_key key;
+        bool named;
+    } keys[] = {{"client-ip", POOL_KEY_CLIENT_IP, false}, {"header", POOL_KEY_HEADER, true}, {"cookie", POOL_KEY_COOKIE, true}, {"path", POOL_KEY_PATH, false}, {"query", POOL_KEY_QUERY, true}};
+    const struct conf_stmt *s = conf_child(stmt, CONF_BALANCE);
+    p->picker = picker_find(conf_word(stmt, CONF_BALANCE));
+    if (!s || !p->picker)
+        return true;
+    if (!p->picker->has_key) {
+        if (s->n_args > 1)
+            conf_error(diags, c, &s->args[1].pos, "`%.*s` is one word too many for `balance %s`", SPAN_ARG(s->args[1].text), p->picker->word);
+        return true;
+    }
+    for (size_t i = 0; s->n_args > 1 && i < ARRAY_LEN(keys); i++) {
+        if (!span_eq(s->args[1].text, span_str(keys[i].word)) || (s->n_args > 2) != keys[i].named)
+            continue;
+        p->key = keys[i].key;
+        p->key_name = keys[i].named ? s->args[2].text : SPAN_NONE;
+        return true;
+    }
+    conf_error(diags, c, &s->pos, "the form is `balance hash client-ip|path`, or `balance hash header|cookie|query NAME`");
     return true;
+}
+
+struct retry_rules retry_rules_of(const struct conf_stmt *s)
+{
+    const struct conf_value *budget = conf_option(s, "budget"), *content = conf_option(s, "content"), *try_ms = conf_option(s, "try"), *within = conf_option(s, "within");
+    return (struct retry_rules){.tries = (unsigned)s->args[0].num,
+                                .budget = budget ? (unsigned)budget->num : 2000,
+                                .content_bytes = content ? content->num : 64 * 1024,
+                                .try_ms = try_ms ? try_ms->num : 0,
+                                .within_ms = within ? within->num : 0};
+}
+
+static void parse_rules(struct pool *p, const struct conf_stmt *stmt)
+{
+    const struct conf_stmt *retry = conf_child(stmt, CONF_RETRY), *eject = conf_child(stmt, CONF_EJECT), *max = conf_child(stmt, CONF_MAX_REQUESTS);
+    if (retry)
+        p->retry = retry_rules_of(retry);
+    if (eject) {
+        const struct conf_value *most = conf_option(eject, "max");
+        p->eject = (struct eject_rules){.errors = (unsigned)eject->args[1].num, .for_ms = eject->args[4].num};
+        p->eject.max_ms = most ? most->num : p->eject.for_ms * EJECT_GROWTH;
+    }
+    if (max) {
+        const struct conf_value *queue = conf_option(max, "queue"), *wait = conf_option(max, "wait");
+        p->max_requests = (unsigned)max->args[0].num;
+        p->queue = queue ? (unsigned)queue->num : 0;
+        p->wait_ms = wait ? wait->num : 1000;
+    }
+    p->slow_start_ms = conf_number(stmt, CONF_SLOW_START);
+    p->max_idle = (unsigned)conf_number(stmt, CONF_MAX_IDLE);
+}
+
+// What threads share of it.
+static bool join_shared(struct pool *p)
+{
+    if (!(p->shared = pool_shared_get(p->name)))
+        return false;
+    for (unsigned i = 0; i < p->n_servers; i++)
+        if (!(p->servers[i].shared = server_shared_get(p->name, p->servers[i].name)))
+            return false;
+    struct targets *t = targets_new(p);
+    atomic_store_explicit(&p->targets, t, memory_order_relaxed);
+    return t != NULL;
 }
 
 struct pool *pool_new(const struct conf *c, const struct conf_stmt *stmt, struct arena *a, struct conf_diags *diags)
@@ -68,25 +129,62 @@ struct pool *pool_new(const struct conf *c, const struct conf_stmt *stmt, struct
         return NULL;
     }
     p->name = stmt->args[0].text;
-    p->max_idle = (unsigned)conf_number(stmt, CONF_MAX_IDLE);
-    for (const struct conf_stmt *s = conf_child(stmt, CONF_SERVER); s; s = conf_next(s)) {
-        struct server *v = &p->servers[p->n_servers];
-        v->index = p->n_servers++;
-        if (!parse_server(c, s, a, diags, v))
-            return NULL;
-    }
-    return make_sequence(p, a) ? p : NULL;
+    p->where = conf_where(c, stmt);
+    if (!parse_balance(p, c, stmt, diags) || !parse_servers(p, c, stmt, a, diags))
+        return NULL;
+    parse_rules(p, stmt);
+    if (join_shared(p))
+        return p;
+    conf_error(diags, c, &stmt->pos, "out of memory");
+    pool_free(p);
+    return NULL;
 }
 
-struct server *pool_pick(struct pool *p, uint64_t tried)
+void pool_free(struct pool *p)
 {
-    if (p->n_servers == 1)
-        return tried & 1 ? NULL : &p->servers[0];
-    for (unsigned i = 0; i < p->n_sequence; i++) {
-        unsigned at = atomic_fetch_add_explicit(&p->next, 1, memory_order_relaxed) % p->n_sequence;
-        struct server *s = &p->servers[p->sequence[at]];
-        if (s->index >= 64 || !(tried >> s->index & 1))
-            return s;
-    }
-    return NULL;
+    if (!p)
+        return;
+    for (unsigned i = 0; i < POOL_THREADS_MAX; i++)
+        targets_unref(p->seen[i]);
+    targets_unref(atomic_load_explicit(&p->targets, memory_order_relaxed));
+    for (unsigned i = 0; i < p->n_servers; i++)
+        server_shared_unref(p->servers[i].shared);
+    pool_shared_unref(p->shared);
+}
+
+// ---- Targets that change
+
+static _Thread_local unsigned thread;
+static pthread_mutex_t targets_lock = PTHREAD_MUTEX_INITIALIZER;
+
+void pool_thread_init(unsigned n)
+{
+    thread = n;
+}
+
+// Each thread holds what it saw last, so that a choice needs no lock and nothing is freed under it.
+static const struct targets *see(struct pool *p)
+{
+    pthread_mutex_lock(&targets_lock);
+    struct targets *now = atomic_load_explicit(&p->targets, memory_order_relaxed), *old = p->seen[thread];
+    atomic_fetch_add_explicit(&now->refs, 1, memory_order_relaxed);
+    pthread_mutex_unlock(&targets_lock);
+    p->seen[thread] = now;
+    targets_unref(old);
+    return now;
+}
+
+const struct targets *pool_targets(struct pool *p)
+{
+    struct targets *now = atomic_load_explicit(&p->targets, memory_order_relaxed);
+    return likely(!p->has_names || p->seen[thread] == now) ? now : see(p);
+}
+
+void pool_set_targets(struct pool *p, struct targets *t)
+{
+    pthread_mutex_lock(&targets_lock);
+    struct targets *old = atomic_load_explicit(&p->targets, memory_order_relaxed);
+    atomic_store_explicit(&p->targets, t, memory_order_relaxed);
+    pthread_mutex_unlock(&targets_lock);
+    targets_unref(old);
 }

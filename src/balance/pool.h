@@ -1,40 +1,99 @@
 // SPDX-License-Identifier: Apache-2.0
-// A pool: the servers that requests are spread over. Immutable once compiled, but for counters that all threads share.
+// A pool: the servers that requests are spread over. What the configuration says of it is immutable; what is known of its servers is
+// shared by all threads and lives on over reloads (member.h, registry.h).
 #ifndef WEIR_BALANCE_POOL_H
 #define WEIR_BALANCE_POOL_H
 
-#include <stdatomic.h>
-
+#include "balance/picker.h"
+#include "balance/queue.h"
 #include "conf/conf.h"
-#include "net/addr.h"
 #include "tls/client.h"
 
-enum { POOL_SERVERS_MAX = 4096, POOL_SEQUENCE_MAX = 65536 };
+enum { POOL_SERVERS_MAX = 4096, POOL_THREADS_MAX = 128 };
+
+struct metric_set;
+struct server_shared;
+struct pool_shared;
 
 struct server {
-    struct span name;   // as written in the configuration
-    struct span host;   // to resolve; empty where addr is fixed
-    struct addr addr;   // fixed, or only its port
+    struct span name;  // as written in the configuration
+    struct span host;  // to resolve; empty where addr is fixed
+    struct addr addr;  // fixed, or only its port
     unsigned weight;
-    bool fixed;         // an address was written
-    unsigned index;     // in its pool
-    unsigned metric;    // label of its metrics
+    bool backup;       // only where no other one is to be had
+    struct server_shared *shared;
+    struct metric_set *metrics; // the proxy room's
 };
 
+/// `retry`: how often a request may be tried again, and what that may cost.
+struct retry_rules {
+    unsigned tries;        // beyond the first; 0: no statement
+    unsigned budget;       // share of the requests, in hundredths of a percent
+    uint64_t content_bytes; // a request's content is kept for another try up to this
+    uint64_t try_ms;       // for the head of an answer, where another try is possible; 0: `first-byte`
+    uint64_t within_ms;    // no further try after this time since the first; 0: no limit
+};
+
+/// `eject`: a server that fails its requests is left alone for a while.
+struct eject_rules {
+    unsigned errors; // in a row; 0: no statement
+    uint64_t for_ms, max_ms;
+};
+
+enum pool_key { POOL_KEY_NONE, POOL_KEY_CLIENT_IP, POOL_KEY_HEADER, POOL_KEY_COOKIE, POOL_KEY_PATH, POOL_KEY_QUERY };
+
 struct pool {
-    struct span name;
+    struct span name, where;
     struct server *servers;
     unsigned n_servers;
-    uint16_t *sequence; // round-robin: server indexes, each as often as its weight, smoothly interleaved
-    unsigned n_sequence;
-    _Atomic uint32_t next; // position in the sequence
+    const struct picker *picker;
+    enum pool_key key; // of `balance hash`
+    struct span key_name;
+    struct retry_rules retry;
+    struct eject_rules eject;
+    unsigned max_requests; // of one server, over all threads; 0: no limit
+    unsigned queue;        // how many may wait for one
+    uint64_t wait_ms;
+    uint64_t slow_start_ms;
     unsigned max_idle;
     const struct tls_client *tls; // NULL: plain
+    bool has_names;               // targets may change
+    struct pool_shared *shared;
+    struct targets *_Atomic targets;
+    struct targets *seen[POOL_THREADS_MAX]; // of each thread, where targets may change
 };
+
+/// Says which of the threads the calling one is (below POOL_THREADS_MAX), before it uses pools that have names.
+void pool_thread_init(unsigned n);
 
 /// Compiles a `pool` statement into the arena. NULL when memory is out; mistakes go to the diagnostics.
 struct pool *pool_new(const struct conf *c, const struct conf_stmt *stmt, struct arena *a, struct conf_diags *diags);
-/// The next server in turn, passing over those whose bit is set in tried (bits beyond 63 count as not tried). NULL when all were.
-struct server *pool_pick(struct pool *p, uint64_t tried);
+/// The `retry` statement of a pool or route.
+struct retry_rules retry_rules_of(const struct conf_stmt *retry);
+/// Gives back what it holds. Nobody may be using it. p may be NULL.
+void pool_free(struct pool *p);
+
+/// The targets as they are now; for this thread until its next call.
+const struct targets *pool_targets(struct pool *p);
+/// Puts new targets in place of the old ones, once a name has other addresses. One thread.
+void pool_set_targets(struct pool *p, struct targets *t);
+
+/// Chooses a member for the request and reserves a place at it, to be given back by pool_release. Members in k->tried are passed
+/// over. Where the pool's limit is reached it waits in the queue, on the calling fiber. ERR_POOL_EMPTY: there is none (left);
+/// ERR_QUEUE_FULL, ERR_QUEUE_TIMEOUT, or the fiber's cancellation.
+MUST_USE enum err pool_acquire(struct pool *p, struct pick *k, struct target *ret);
+
+enum pool_outcome {
+    OUTCOME_OK,
+    OUTCOME_FAILED,      // an error of the server's: no answer, a broken one, a 5xx that speaks of it
+    OUTCOME_UNREACHABLE, // it could not be connected to
+    OUTCOME_UNKNOWN,     // neither: the client left, for instance
+};
+/// The try has ended: us is how long the server took. Health follows from it.
+void pool_report(struct pool *p, const struct target *t, enum pool_outcome o, uint64_t us);
+/// Gives the place back; the member may be gone afterwards.
+void pool_release(struct pool *p, const struct target *t);
+/// Gives places that are free to those who wait, after servers came back.
+void pool_kick(struct pool *p);
 
 #endif

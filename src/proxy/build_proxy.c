@@ -83,6 +83,9 @@ void build_proxy(struct builder *b, const struct conf_stmt *s)
     p->name = s->args[0].text;
     p->where = p->default_where = conf_where(b->conf, s);
     p->metrics = metrics_proxy(p->name);
+    p->origins = metrics_origins(p->name);
+    if (!p->metrics || !p->origins)
+        conf_error(b->diags, NULL, NULL, "out of memory");
     p->timeouts = build_timeouts(s, &b->g->timeouts);
     p->private_ = !span_eq(conf_word(s, CONF_PRIVACY), SPAN("off"));
     p->policy_default_deny = span_eq(conf_word(policy, CONF_DEFAULT), SPAN("deny"));

@@ -30,6 +30,15 @@ static void open_files(struct builder *b, const struct conf_value *dir, struct r
         conf_error(b->diags, b->conf, &dir->pos, "the folder %.*s cannot be served: %s", SPAN_ARG(dir->text), cpath ? why : "out of memory");
 }
 
+static void build_retry(struct builder *b, const struct conf_stmt *s, struct route *r)
+{
+    const struct conf_stmt *own = conf_child(s, CONF_RETRY);
+    struct retry_rules *rules = own ? (struct retry_rules *)build_alloc(b, sizeof *rules) : NULL;
+    if (rules)
+        *rules = retry_rules_of(own);
+    r->retry = rules ? rules : r->pool ? &r->pool->retry : NULL;
+}
+
 static void build_target(struct builder *b, const struct conf_stmt *s, struct route *r)
 {
     const struct conf_stmt *t = s->target;
@@ -37,6 +46,7 @@ static void build_target(struct builder *b, const struct conf_stmt *s, struct ro
     if (span_eq(word, SPAN("pool"))) {
         r->target = TARGET_POOL;
         r->pool = pool_named(b, t->args[1].text);
+        build_retry(b, s, r);
     } else if (span_eq(word, SPAN("redirect"))) {
         r->target = TARGET_REDIRECT;
         r->status = (unsigned)t->args[1].num;

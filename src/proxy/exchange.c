@@ -96,6 +96,8 @@ static void begin(struct exchange *x, struct client_conn *c, struct client_strea
     x->timeouts = &x->gen->timeouts;
     x->file_fd = -1;
     chunkq_init(&x->content);
+    chunkq_init(&x->kept);
+    chunkq_init(&x->ahead);
     fields_init(&x->resp.fields, a);
     x->id = request_id_make(a);
     io_watch(&c->t.io, x->fiber);
@@ -104,6 +106,7 @@ static void begin(struct exchange *x, struct client_conn *c, struct client_strea
 static void end(struct exchange *x)
 {
     exchange_end_upstream(x);
+    exchange_leave_server(x, x->reason);
     if (x->holds)
         throttles_release(x);
     io_watch(&x->conn->t.io, NULL);
@@ -112,6 +115,8 @@ static void end(struct exchange *x)
     account(x);
     content_drop_filters(x);
     chunkq_fini(&x->content);
+    chunkq_fini(&x->kept);
+    chunkq_fini(&x->ahead);
 }
 
 void exchange_serve(struct client_conn *c, struct client_stream *s, struct request *req, struct arena *a)

@@ -58,9 +58,16 @@ struct exchange {
     // fetch
     struct request out; // what goes upstream
     struct upstream_stream *upstream;
-    struct server *server;
+    struct pool *pool;     // NULL: a forward proxy's destination
+    struct target target;  // with a place at it, until the exchange ends; no member: none
+    const struct server *server; // of target, or of the last one
+    struct metric_set *upstream_metrics;
     struct addr upstream_addr;
     unsigned tries;
+    struct chunkq kept;    // content that was read from the client, for another try
+    size_t keep_bytes;     // at most
+    bool kept_all;         // nothing that was read is missing there
+    bool said_continue;    // the client has had a 100
     uint64_t connect_us, first_byte_us; // how long these took
     struct fiber *uploader;
     enum err upload_err; // of the client's side
@@ -71,6 +78,7 @@ struct exchange {
     enum answer answer;
     struct response resp;
     struct chunkq content; // ANSWER_LOCAL
+    struct chunkq ahead;   // ANSWER_UPSTREAM: content that was read before its head went out
     struct filter_chain *filters; // that the content passes on its way to the client; NULL: none
     int file_fd;           // ANSWER_FILE
     uint64_t file_offset, file_left;
@@ -97,5 +105,7 @@ void exchange_refuse(struct client_conn *c, struct client_stream *s, struct requ
 enum err exchange_answer_error(struct exchange *x, enum err e);
 /// Ends what is under way with the upstream.
 void exchange_end_upstream(struct exchange *x);
+/// Gives the place at the server back, in the end; e: how the exchange ended.
+void exchange_leave_server(struct exchange *x, enum err e);
 
 #endif

@@ -53,16 +53,7 @@ static void build_all(struct builder *b)
     build_trust(b);
     build_names(b);
     build_log(b);
-    for (const struct conf_stmt *s = conf_child(root, CONF_POOL); s; s = conf_next(s)) {
-        struct pool *p = pool_new(b->conf, s, b->a, b->diags);
-        if (p) {
-            build_pool_tls(b, s, p);
-            g->pools[g->n_pools++] = p;
-            g->max_idle = MAX(g->max_idle, p->max_idle);
-        }
-    }
-    if (!g->n_pools)
-        g->max_idle = 512;
+    build_pools(b);
     for (const struct conf_stmt *s = conf_child(root, CONF_SITE); s; s = conf_next(s)) {
         struct site *site = build_site(b, s);
         if (!site)
@@ -88,6 +79,8 @@ static void build_all(struct builder *b)
 
 static void generation_free(struct generation *g)
 {
+    for (unsigned i = 0; i < g->n_pools; i++)
+        pool_free(g->pools[i]);
     condition_context_free(g->cleanups);
     arena_fini(&g->arena);
     conf_unref(g->conf);

@@ -87,6 +87,7 @@ struct route {
     const struct condition_set *when; // NULL: always
     enum route_target target;
     struct pool *pool;
+    const struct retry_rules *retry; // its own or the pool's
     unsigned status;   // redirect, respond
     struct text text;  // redirect's URL, respond's content
     struct files_root *files;
@@ -152,7 +153,7 @@ struct proxy {
     struct timeouts timeouts;
     const struct tls_site *tls; // for its listeners with TLS; NULL: none
     struct span where, default_where;
-    struct metric_set *metrics;
+    struct metric_set *metrics, *origins; // origins: what it connects to
 };
 
 enum access_log { ACCESS_LOG_OFF, ACCESS_LOG_JSON, ACCESS_LOG_COMBINED };

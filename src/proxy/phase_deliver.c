@@ -89,7 +89,9 @@ static enum err deliver_upstream(struct exchange *x)
     struct chunkq q;
     chunkq_init(&q);
     struct upstream_stream *u = x->upstream;
-    enum err e = first_content(x, &q);
+    enum err e = x->ahead.bytes ? chunkq_move(&q, &x->ahead, x->ahead.bytes) : ERR_OK;
+    if (!e)
+        e = first_content(x, &q);
     uint64_t sent = q.bytes;
     if (!e) {
         bool end = u->response_complete && u->trailers.n == 0;

@@ -1,241 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
-// fetch: choose a server, connect, send, read the head, retry by the rules.
-#include "net/dial.h"
-#include "proxy/exchange.h"
+// fetch: choose a server, connect, send, read the head, retry by the rules (RFC 9110 9.2.2): what is idempotent, or was provably not
+// processed, on another server, as long as no byte of an answer has gone to the client.
+#include "proxy/affinity.h"
+#include "proxy/attempt.h"
+#include "proxy/connection.h"
 #include "proxy/thread.h"
 #include "proxy/upload.h"
 #include "proxy/upstream_request.h"
 
+#include "balance/registry.h"
+
 enum {
-    STALE_TRIES_MAX = 5,         // of one request over kept connections that turn out to be closed; the last is on a new one
-    AT_HAND_BYTES = 64 * 1024,   // content that goes with the head
-    INTERIM_MAX = 16,            // 1xx answers before the final one
-    CONTINUE_AFTER_MS = 1000,    // a server that ignores Expect: we say 100 ourselves then
+    STALE_TRIES_MAX = 5,    // of one request over kept connections that turn out to be closed; the last is on a new one
+    SLOW_CONNECTS_MAX = 3,  // servers that a connection was waited for in vain
 };
 
-// ---- Choosing an address and a connection
-
-static enum err check_destination(void *arg, const struct addr *a)
-{
-    struct exchange *x = (struct exchange *)arg;
-    if (listen_set_reaches(&x->gen->own, a))
-        return ERR_LOOP;
-    return egress_check(&x->proxy->egress, a);
-}
-
-struct candidates {
-    struct addr addrs[DNS_ADDRS_MAX];
-    unsigned n;
+// How far a request has come with its tries.
+struct tries {
+    const struct retry_rules *rules; // NULL: a forward proxy's, which has one destination
+    struct pool *pool;
+    struct pick pick;
+    unsigned used;  // of the rules' tries
+    unsigned stale, slow_connects;
+    uint64_t began_ms;
 };
-
-static enum err resolve(struct exchange *x, struct span host, uint16_t port, struct candidates *c)
-{
-    struct dns_answer answer;
-    enum err e = dns_resolve(x->service->dns, host, deadline_in(DNS_QUERY_TIMEOUT_MS + 1000), &answer);
-    if (e)
-        return e == ERR_TIMEOUT ? ERR_DNS_TIMEOUT : e;
-    c->n = answer.n;
-    for (unsigned i = 0; i < answer.n; i++) {
-        c->addrs[i] = answer.addrs[i];
-        c->addrs[i].port = port;
-    }
-    return ERR_OK;
-}
-
-// The addresses of the destination, in x->server's or the request's name.
-static enum err destinations(struct exchange *x, struct candidates *c)
-{
-    if (x->server) {
-        if (!x->server->fixed)
-            return resolve(x, x->server->host, x->server->addr.port, c);
-        c->addrs[0] = x->server->addr;
-        c->n = 1;
-        return ERR_OK;
-    }
-    const struct authority *a = &x->req->authority;
-    return resolve(x, a->host, a->port ? a->port : 80, c);
-}
-
-// TLS of the pool; 0: plain.
-static uint64_t tls_of(const struct exchange *x)
-{
-    return x->server && x->route->pool->tls ? tls_client_identity(x->route->pool->tls) : 0;
-}
-
-static struct upstream_conn *take_kept(struct exchange *x, const struct candidates *c)
-{
-    struct endpoints *es = &x->service->endpoints;
-    for (unsigned i = 0; i < c->n; i++) {
-        if (x->proxy && check_destination(x, &c->addrs[i]))
-            continue;
-        struct upstream_conn *u;
-        while ((u = endpoints_take(es, &c->addrs[i], tls_of(x)))) {
-            x->upstream_addr = c->addrs[i];
-            // What cannot be repeated is not sent down a connection that has silently ended.
-            if (method_is_idempotent(x->req->method) || upstream_is_alive(u))
-                return u;
-            u->on_finish(u, false);
-        }
-    }
-    return NULL;
-}
-
-static enum err secure(struct exchange *x, struct upstream_conn *u)
-{
-    const struct server *s = x->server;
-    if (!tls_of(x))
-        return ERR_OK;
-    struct span host = s->host;
-    char text[ADDR_IP_TEXT_MAX];
-    if (s->fixed)
-        host = span_of(text, addr_format_ip(&s->addr, text));
-    enum err e = tls_connect(&u->t, x->route->pool->tls, host, &x->upstream_addr, deadline_in(x->timeouts->handshake));
-    return e == ERR_TIMEOUT ? ERR_CONNECT_TIMEOUT : e;
-}
-
-static enum err connect_new(struct exchange *x, const struct candidates *c, struct upstream_conn **ret)
-{
-    struct endpoints *es = &x->service->endpoints;
-    struct upstream_conn *u = endpoints_new(es);
-    if (!u)
-        return ERR_NO_MEMORY;
-    struct dial_request d = {.addrs = c->addrs, .n = c->n};
-    if (x->proxy) {
-        d.check = check_destination;
-        d.check_arg = x;
-    }
-    uint64_t t0 = loop_clock_us();
-    enum err e = dial(&d, deadline_in(x->timeouts->connect), &u->t.io, &x->upstream_addr);
-    if (!e)
-        e = secure(x, u);
-    x->connect_us = loop_clock_us() - t0;
-    if (e) {
-        endpoints_abandon(es, u);
-        return e;
-    }
-    e = endpoints_adopt(es, &x->upstream_addr, tls_of(x), u);
-    if (!e)
-        *ret = u;
-    return e;
-}
-
-static enum err connection(struct exchange *x, bool fresh, struct upstream_conn **ret)
-{
-    struct candidates c;
-    enum err e = destinations(x, &c);
-    if (e)
-        return e;
-    struct upstream_conn *u = fresh ? NULL : take_kept(x, &c);
-    if (u) {
-        *ret = u;
-        return ERR_OK;
-    }
-    return connect_new(x, &c, ret);
-}
-
-// ---- One try
-
-// Content that has arrived already goes out with the head.
-static enum err content_at_hand(struct exchange *x, struct chunkq *q)
-{
-    struct client_stream *c = x->client;
-    while (!c->request_complete && q->bytes < AT_HAND_BYTES && c->ops->ready(c)) {
-        enum err e = c->ops->read(c, q, AT_HAND_BYTES, DEADLINE_NONE);
-        if (e == ERR_EOF)
-            break;
-        if (e)
-            return e;
-        if (x->body_limit && q->bytes > x->body_limit)
-            return ERR_CONTENT_TOO_LARGE;
-    }
-    x->uploaded = q->bytes;
-    return ERR_OK;
-}
-
-static enum err send_request(struct exchange *x)
-{
-    struct chunkq q;
-    chunkq_init(&q);
-    enum err e = x->req->framing.kind == FRAMING_NONE ? ERR_OK : content_at_hand(x, &q);
-    bool whole = x->client->request_complete && x->client->trailers.n == 0;
-    if (!e)
-        e = x->upstream->ops->send_head(x->upstream, &x->out, &q, whole);
-    chunkq_fini(&q);
-    if (e || whole)
-        return e;
-    return upload_start(x);
-}
-
-// Waits for the first byte of a head. While content still goes up the server is not late.
-static enum err wait_for_head(struct exchange *x)
-{
-    bool said_continue = !x->req->expect_continue;
-    for (;;) {
-        uint64_t before = x->uploaded;
-        bool uploading = x->uploading;
-        uint64_t wait_ms = said_continue ? x->timeouts->first_byte : MIN(x->timeouts->first_byte, (uint64_t)CONTINUE_AFTER_MS);
-        enum err e = x->upstream->ops->wait(x->upstream, deadline_in(wait_ms));
-        if (e != ERR_TIMEOUT)
-            return e;
-        if (!said_continue) {
-            said_continue = true;
-            struct response r = {.status = 100, .version = HTTP_1_1};
-            fields_init(&r.fields, x->arena);
-            e = x->client->ops->send_interim(x->client, &r);
-            if (e)
-                return e;
-        } else if (!uploading || x->uploaded == before) {
-            return ERR_UPSTREAM_TIMEOUT;
-        }
-    }
-}
-
-static bool token_was_offered(const struct exchange *x, struct span token)
-{
-    return x->out.upgrade && span_eq_ci(x->out.upgrade_token, token);
-}
-
-static enum err read_response(struct exchange *x)
-{
-    uint64_t t0 = loop_clock_us();
-    for (unsigned interim = 0;; interim++) {
-        enum err e = wait_for_head(x);
-        if (!e)
-            e = x->upstream->ops->read_head(x->upstream, x->arena, deadline_in(x->timeouts->first_byte), &x->resp);
-        if (e)
-            return e;
-        if (interim == 0)
-            x->first_byte_us = loop_clock_us() - t0;
-        if (x->resp.status == 101)
-            return x->resp.upgrade && token_was_offered(x, x->resp.upgrade_token) ? ERR_OK : ERR_UPGRADE_FAILED;
-        if (x->resp.status >= 200)
-            return ERR_OK;
-        if (interim >= INTERIM_MAX)
-            return ERR_RESPONSE_TOO_MANY_1XX;
-        h1_strip_hop_fields(&x->resp.fields);
-        e = x->client->ops->send_interim(x->client, &x->resp);
-        if (e)
-            return e;
-    }
-}
-
-// A server may answer and close before it has read the request: the failed send is then no reason not to look.
-static bool perhaps_answered(enum err e)
-{
-    return e == ERR_UPSTREAM_CLOSED || e == ERR_UPSTREAM_STALE || e == ERR_UPSTREAM_WRITE_TIMEOUT;
-}
-
-static enum err one_try(struct exchange *x, struct upstream_conn *u)
-{
-    x->upstream = upstream_begin(u, x->arena, &x->gen->limits.h1, x->timeouts->between_bytes);
-    enum err sent = send_request(x);
-    if (sent && !perhaps_answered(sent))
-        return sent;
-    enum err e = read_response(x);
-    if (x->upload_err)
-        return x->upload_err;
-    return e && sent ? sent : e;
-}
 
 void exchange_end_upstream(struct exchange *x)
 {
@@ -246,52 +34,190 @@ void exchange_end_upstream(struct exchange *x)
     }
 }
 
-// ---- Retrying
-
-static bool may_repeat(const struct exchange *x, enum err e)
+void exchange_leave_server(struct exchange *x, enum err e)
 {
-    if (x->upload_err || x->uploaded || x->req->framing.kind != FRAMING_NONE)
-        return false; // content is gone
-    return e == ERR_UPSTREAM_STALE && method_is_idempotent(x->req->method);
+    if (!x->target.member)
+        return;
+    // What breaks after its head is known here only.
+    if (e && x->answer == ANSWER_UPSTREAM && err_info(e)->fault == ERR_FAULT_UPSTREAM)
+        pool_report(x->pool, &x->target, OUTCOME_FAILED, x->first_byte_us);
+    pool_release(x->pool, &x->target);
+    x->target.member = NULL;
+}
+
+// ---- What became of a try
+
+// A status that speaks of the server rather than of the request.
+static bool is_failure(unsigned status)
+{
+    return status == 500 || status == 502 || status == 503 || status == 504;
+}
+
+static enum pool_outcome outcome_of(const struct exchange *x, enum err e)
+{
+    if (!e)
+        return is_failure(x->resp.status) ? OUTCOME_FAILED : OUTCOME_OK;
+    if (err_info(e)->fault != ERR_FAULT_UPSTREAM || e == ERR_UPSTREAM_STALE)
+        return OUTCOME_UNKNOWN;
+    return x->upstream ? OUTCOME_FAILED : OUTCOME_UNREACHABLE;
+}
+
+static void note_try(struct exchange *x, enum err e)
+{
+    if (x->upstream) {
+        metric_add_status(x->upstream_metrics, METRIC_UPSTREAM_REQUESTS, e ? 0 : x->resp.status);
+        if (!e)
+            metric_observe_us(x->upstream_metrics, METRIC_UPSTREAM_FIRST_BYTE_SECONDS, x->first_byte_us);
+    }
+    if (x->target.member)
+        pool_report(x->pool, &x->target, outcome_of(x, e), x->first_byte_us);
+}
+
+// ---- Another try
+
+// Whether it may be sent once more at all: nothing of it is lost, and once more does no harm.
+static bool is_repeatable(const struct exchange *x, enum err e)
+{
+    if (x->upload_err || !x->kept_all || x->client->head_sent)
+        return false;
+    if (e && !x->upstream && err_info(e)->retry == ERR_RETRY_ANY)
+        return true; // not even begun
+    if (e && err_info(e)->retry != ERR_RETRY_IDEMPOTENT)
+        return err_info(e)->retry == ERR_RETRY_ANY;
+    return method_is_idempotent(x->req->method);
+}
+
+// A server that could not be reached had no part in it: others are asked without counting.
+static bool passes_over(struct tries *t, enum err e)
+{
+    if (e == ERR_CONNECT_TIMEOUT || e == ERR_DNS_TIMEOUT)
+        return ++t->slow_connects < SLOW_CONNECTS_MAX;
+    return true;
+}
+
+static bool rules_allow(struct tries *t)
+{
+    uint64_t now = loop_now_ms();
+    if (t->used >= t->rules->tries || (t->rules->within_ms && now - t->began_ms >= t->rules->within_ms))
+        return false;
+    if (!budget_take(&t->pool->shared->budget, t->rules->budget, now))
+        return false;
+    t->used++;
+    return true;
+}
+
+static void note_tried(struct tries *t, const struct member *m)
+{
+    if (t->pick.n_tried < PICK_TRIED_MAX)
+        t->pick.tried[t->pick.n_tried++] = m;
+}
+
+static void take_target(struct exchange *x, const struct target *t)
+{
+    x->target = *t;
+    x->server = t->server;
+    x->upstream_metrics = t->server->metrics;
+}
+
+// Another server for the next try, or (where a connection broke) the same one when there is no other. False: there will be none.
+static bool move_on(struct exchange *x, struct tries *t, enum err e)
+{
+    struct target next;
+    note_tried(t, x->target.member);
+    t->pick.no_wait = true;
+    enum err e2 = t->pick.n_tried < PICK_TRIED_MAX ? pool_acquire(t->pool, &t->pick, &next) : ERR_POOL_EMPTY;
+    if (e2 == ERR_POOL_EMPTY && e && x->upstream) {
+        t->pick.n_tried = 0;
+        e2 = pool_acquire(t->pool, &t->pick, &next);
+    }
+    if (e2)
+        return false;
+    exchange_end_upstream(x);
+    pool_release(t->pool, &x->target);
+    take_target(x, &next);
+    return true;
+}
+
+// Whether the request goes out again, after an error or an answer of 5xx; the next server is chosen then.
+static bool try_again(struct exchange *x, struct tries *t, enum err e)
+{
+    if (!is_repeatable(x, e))
+        return false;
+    if (e == ERR_UPSTREAM_STALE) { // at the same one: it has not seen it, or would have answered
+        if (++t->stale >= STALE_TRIES_MAX)
+            return false;
+        exchange_end_upstream(x);
+        return true;
+    }
+    if (!t->rules)
+        return false;
+    bool unreachable = e && !x->upstream;
+    if (unreachable ? !passes_over(t, e) : !rules_allow(t))
+        return false;
+    return move_on(x, t, e);
+}
+
+static struct attempt attempt_of(const struct exchange *x, const struct tries *t)
+{
+    struct attempt a = {.first_byte_ms = x->timeouts->first_byte};
+    if (!t->rules || t->used >= t->rules->tries || !method_is_idempotent(x->req->method))
+        return a;
+    a.movable = a.whole = true;
+    if (t->rules->try_ms)
+        a.first_byte_ms = MIN(a.first_byte_ms, t->rules->try_ms);
+    return a;
+}
+
+static enum err begin_tries(struct exchange *x, struct tries *t)
+{
+    x->kept_all = true;
+    if (!x->route) {
+        x->upstream_metrics = x->proxy->origins;
+        return ERR_OK;
+    }
+    struct target first;
+    x->pool = t->pool = x->route->pool;
+    t->rules = x->route->retry;
+    t->began_ms = loop_now_ms();
+    if (t->rules->tries) {
+        x->keep_bytes = t->rules->content_bytes;
+        budget_note_request(&t->pool->shared->budget, t->began_ms);
+    }
+    affinity_find(x, t->pool, &t->pick);
+    enum err e = pool_acquire(t->pool, &t->pick, &first);
+    if (!e)
+        take_target(x, &first);
+    return e;
 }
 
 static enum err fetch(struct exchange *x)
 {
-    uint64_t tried = 0;
-    unsigned stale = 0;
+    struct tries t = {0};
+    enum err e = begin_tries(x, &t);
+    if (e)
+        return e;
     for (;;) {
-        if (x->route && !x->server && !(x->server = pool_pick(x->route->pool, tried)))
-            return ERR_POOL_EMPTY;
         struct upstream_conn *u;
-        enum err e = connection(x, stale + 1 >= STALE_TRIES_MAX, &u);
-        if (e) {
-            if (!x->server || err_info(e)->retry != ERR_RETRY_ANY)
-                return e;
-            // Nothing was sent: another server may be asked, whatever the method.
-            if (x->server->index < 64)
-                tried |= UINT64_C(1) << x->server->index;
-            if (++x->tries >= x->route->pool->n_servers || !(x->server = pool_pick(x->route->pool, tried)))
-                return e;
-            continue;
+        e = connection_get(x, t.stale + 1 >= STALE_TRIES_MAX, &u);
+        if (!e) {
+            struct attempt a = attempt_of(x, &t);
+            e = attempt_run(x, u, &a);
         }
-        e = one_try(x, u);
-        if (!e)
+        note_try(x, e);
+        if (likely(!e && !is_failure(x->resp.status)))
             return ERR_OK;
-        bool again = may_repeat(x, e) && ++stale < STALE_TRIES_MAX;
-        exchange_end_upstream(x);
-        if (!again)
+        if (!try_again(x, &t, e))
             return e;
+        chunkq_clear(&x->ahead);
         x->tries++;
     }
 }
 
 static enum err fetch_tunnel(struct exchange *x)
 {
-    struct candidates c;
     struct upstream_conn *u;
-    enum err e = destinations(x, &c);
-    if (!e)
-        e = connect_new(x, &c, &u);
+    x->upstream_metrics = x->proxy->origins;
+    enum err e = connection_get(x, true, &u);
     if (e)
         return e;
     x->upstream = upstream_begin_tunnel(u, x->arena, x->timeouts->between_bytes);

@@ -254,6 +254,7 @@ struct service *service_new(struct generation *g, unsigned thread)
     list_init(&s->clients);
     slab_init(&s->client_slab, sizeof(struct service_client));
     metrics_thread_init(thread);
+    pool_thread_init(thread);
     s->peers = peers_shared();
     if (!s->peers || endpoints_init(&s->endpoints) || configure_dns(s)) {
         service_free(s);

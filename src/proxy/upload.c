@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/upload.h"
 
+#include "proxy/attempt.h"
+
 enum { UPLOAD_WANT_BYTES = 64 * 1024 };
 
 // The client's side failed: the exchange cannot go on. The server's side failed: perhaps it has answered already, so its
@@ -15,6 +17,7 @@ static enum err pump(struct exchange *x, struct chunkq *q)
             return e;
         }
         bool end = e == ERR_EOF || x->client->request_complete;
+        attempt_keep(x, q, 0);
         x->uploaded += q->bytes;
         if (x->body_limit && x->uploaded > x->body_limit) {
             x->upload_err = ERR_CONTENT_TOO_LARGE;

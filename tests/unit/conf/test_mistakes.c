@@ -41,8 +41,8 @@ static void places_and_texts(void **state)
         {"pool p { server a:1 weight 0 }\nsite * { route * -> pool p }",
          "t.conf:1:28: error: `0` is out of range"},
         {"pool p { server a:1; balance round-robbin }\nsite * { route * -> pool p }",
-         "t.conf:1:30: error: `round-robbin` is not possible here; possible: round-robin; did you mean "
-         "`round-robin`?\n"},
+         "t.conf:1:30: error: `round-robbin` is not possible here; possible: "
+         "p2c|round-robin|least-requests|random|hash; did you mean `round-robin`?\n"},
         {"pool shop { server a:1 }\nsite * { route * -> pool shp }",
          "t.conf:2:26: error: there is no pool `shp`; did you mean `shop`?\n"},
         {"site * { route * -> respond 200; route }", "t.conf:1:34: error: `route` wants `-> TARGET`\n"},

@@ -108,7 +108,7 @@ static void defaults(void **state)
     assert_int_equal(conf_number_or(timeouts, CONF_T_IDLE, 42), 42);
     assert_int_equal(conf_number_or(timeouts, CONF_T_HEADER, 42), 7000);
     assert_span(conf_word(NULL, CONF_PRIVACY), "standard");
-    assert_span(conf_word(NULL, CONF_BALANCE), "round-robin");
+    assert_span(conf_word(NULL, CONF_BALANCE), "p2c");
     conf_unref(c);
 }
 

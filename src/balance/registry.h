@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// What threads share of pools and servers and what lives on over reloads, by name. Whoever is the last to hold something frees it.
+#ifndef WEIR_BALANCE_REGISTRY_H
+#define WEIR_BALANCE_REGISTRY_H
+
+#include "balance/budget.h"
+#include "balance/member.h"
+#include "balance/queue.h"
+
+struct pool_shared {
+    struct pool_shared *next; // in the registry
+    unsigned refs;
+    _Atomic uint32_t turn; // round-robin: position in the sequence
+    _Atomic uint32_t load; // requests under way at all its members, where the picker wants to know
+    struct budget budget;
+    struct queue queue;
+    struct span name;
+    char text[];
+};
+
+enum { SERVER_ADDRS_MAX = 16 };
+
+/// A server as its pool and its name tell it; what commands say of it holds for all its addresses, those to come too.
+struct server_shared {
+    struct server_shared *next; // in the registry
+    unsigned refs;
+    struct pool_shared *pool;
+    struct member *members;
+    uint32_t flags; // MEMBER_DRAINING, MEMBER_DISABLED
+    struct span pool_name, name;
+    struct addr addrs[SERVER_ADDRS_MAX]; // that its name had when it last resolved, without ports
+    unsigned n_addrs;
+};
+
+/// The state of a pool, made where it is not there yet, with one more reference. Any thread. NULL when memory is out.
+MUST_USE struct pool_shared *pool_shared_get(struct span name);
+void pool_shared_unref(struct pool_shared *s);
+/// The state of a server, made where it is not there yet, with one more reference. Any thread. NULL when memory is out.
+MUST_USE struct server_shared *server_shared_get(struct span pool, struct span name);
+void server_shared_unref(struct server_shared *s);
+/// The addresses that the name has. Returns how many.
+unsigned server_shared_addrs(struct server_shared *s, struct addr out[SERVER_ADDRS_MAX]);
+/// False: they are the same (in any order) as before.
+bool server_shared_set_addrs(struct server_shared *s, const struct addr *v, unsigned n);
+/// The member at an address of a server, made where it is not there yet, with one more reference. NULL when memory is out.
+MUST_USE struct member *member_get(struct server_shared *s, const struct addr *a);
+void member_unref(struct member *m);
+
+#endif

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/affinity.h"
+
+#include "base/hash.h"
+
+struct span affinity_cookie(const struct exchange *x, struct span name)
+{
+    for (const struct field *f = fields_get(&x->req->fields, FIELD_COOKIE); f; f = fields_next(&x->req->fields, f)) {
+        struct span rest = f->value;
+        while (rest.ptr) {
+            struct span value = span_cut(&rest, ';'), n = span_trim(span_cut(&value, '='));
+            if (value.ptr && span_eq(n, name))
+                return span_trim(value);
+        }
+    }
+    return SPAN_NONE;
+}
+
+static struct span query_value(struct span query, struct span name)
+{
+    while (query.ptr) {
+        struct span value = span_cut(&query, '&'), n = span_cut(&value, '=');
+        if (span_eq(n, name))
+            return value.ptr ? value : SPAN("");
+    }
+    return SPAN_NONE;
+}
+
+static struct span key_text(const struct exchange *x, enum pool_key key, struct span name)
+{
+    const struct field *f;
+    switch (key) {
+    case POOL_KEY_CLIENT_IP:
+        return addr_ip_bytes(&x->client_addr);
+    case POOL_KEY_HEADER:
+        f = fields_find(&x->req->fields, name);
+        return f ? f->value : SPAN_NONE;
+    case POOL_KEY_COOKIE:
+        return affinity_cookie(x, name);
+    case POOL_KEY_PATH:
+        return x->req->path;
+    case POOL_KEY_QUERY:
+        return query_value(x->req->query, name);
+    case POOL_KEY_NONE:
+        break;
+    }
+    return SPAN_NONE;
+}
+
+void affinity_find(const struct exchange *x, const struct pool *p, struct pick *k)
+{
+    if (!p->key)
+        return;
+    struct span text = key_text(x, p->key, p->key_name);
+    k->has_key = text.ptr != NULL;
+    if (k->has_key)
+        k->key = hash_fast(text); // not the process's key: where a client goes survives restarts
+}

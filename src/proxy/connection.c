@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/connection.h"
+
+#include "net/dial.h"
+#include "proxy/thread.h"
+
+static enum err check_destination(void *arg, const struct addr *a)
+{
+    struct exchange *x = (struct exchange *)arg;
+    if (listen_set_reaches(&x->gen->own, a))
+        return ERR_LOOP;
+    return egress_check(&x->proxy->egress, a);
+}
+
+struct candidates {
+    struct addr addrs[DNS_ADDRS_MAX];
+    unsigned n;
+};
+
+static enum err resolve(struct exchange *x, struct span host, uint16_t port, struct candidates *c)
+{
+    struct dns_answer answer;
+    enum err e = dns_resolve(x->service->dns, host, deadline_in(DNS_QUERY_TIMEOUT_MS + 1000), &answer);
+    if (e)
+        return e == ERR_TIMEOUT ? ERR_DNS_TIMEOUT : e;
+    c->n = answer.n;
+    for (unsigned i = 0; i < answer.n; i++) {
+        c->addrs[i] = answer.addrs[i];
+        c->addrs[i].port = port;
+    }
+    return ERR_OK;
+}
+
+// A server whose name has not been resolved yet is resolved here.
+static enum err destinations(struct exchange *x, struct candidates *c)
+{
+    const struct member *m = x->target.member;
+    if (m && m->addr.family == AF_UNSPEC)
+        return resolve(x, x->server->host, x->server->addr.port, c);
+    if (m) {
+        c->addrs[0] = m->addr;
+        c->n = 1;
+        return ERR_OK;
+    }
+    const struct authority *a = &x->req->authority;
+    return resolve(x, a->host, a->port ? a->port : 80, c);
+}
+
+// TLS of the pool; 0: plain.
+static uint64_t tls_of(const struct exchange *x)
+{
+    return x->server && x->pool->tls ? tls_client_identity(x->pool->tls) : 0;
+}
+
+static struct upstream_conn *take_kept(struct exchange *x, const struct candidates *c)
+{
+    struct endpoints *es = &x->service->endpoints;
+    for (unsigned i = 0; i < c->n; i++) {
+        if (x->proxy && check_destination(x, &c->addrs[i]))
+            continue;
+        struct upstream_conn *u;
+        while ((u = endpoints_take(es, &c->addrs[i], tls_of(x)))) {
+            x->upstream_addr = c->addrs[i];
+            // What cannot be repeated is not sent down a connection that has silently ended.
+            if (method_is_idempotent(x->req->method) || upstream_is_alive(u))
+                return u;
+            u->on_finish(u, false);
+        }
+    }
+    return NULL;
+}
+
+static enum err secure(struct exchange *x, struct upstream_conn *u)
+{
+    if (!tls_of(x))
+        return ERR_OK;
+    char text[ADDR_IP_TEXT_MAX];
+    struct span host = x->server->host;
+    if (!host.len)
+        host = span_of(text, addr_format_ip(&x->server->addr, text));
+    enum err e = tls_connect(&u->t, x->pool->tls, host, &x->upstream_addr, deadline_in(x->timeouts->handshake));
+    return e == ERR_TIMEOUT ? ERR_CONNECT_TIMEOUT : e;
+}
+
+static enum err connect_new(struct exchange *x, const struct candidates *c, struct upstream_conn **ret)
+{
+    struct endpoints *es = &x->service->endpoints;
+    struct upstream_conn *u = endpoints_new(es);
+    if (!u)
+        return ERR_NO_MEMORY;
+    struct dial_request d = {.addrs = c->addrs, .n = c->n};
+    if (x->proxy) {
+        d.check = check_destination;
+        d.check_arg = x;
+    }
+    uint64_t t0 = loop_clock_us();
+    enum err e = dial(&d, deadline_in(x->timeouts->connect), &u->t.io, &x->upstream_addr);
+    if (!e)
+        e = secure(x, u);
+    x->connect_us = loop_clock_us() - t0;
+    if (e) {
+        endpoints_abandon(es, u);
+        return e;
+    }
+    e = endpoints_adopt(es, &x->upstream_addr, tls_of(x), u);
+    if (!e)
+        *ret = u;
+    return e;
+}
+
+enum err connection_get(struct exchange *x, bool fresh, struct upstream_conn **ret)
+{
+    struct candidates c;
+    enum err e = destinations(x, &c);
+    if (e)
+        return e;
+    struct upstream_conn *u = fresh ? NULL : take_kept(x, &c);
+    if (u) {
+        metric_add(x->upstream_metrics, METRIC_UPSTREAM_REUSES, 1);
+        *ret = u;
+        return ERR_OK;
+    }
+    e = connect_new(x, &c, ret);
+    if (!e) {
+        metric_add(x->upstream_metrics, METRIC_UPSTREAM_CONNECTIONS, 1);
+        metric_observe_us(x->upstream_metrics, METRIC_UPSTREAM_CONNECT_SECONDS, x->connect_us);
+    }
+    return e;
+}

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+// The connection for a try: a kept one, or a new one to an address of the destination.
+#ifndef WEIR_PROXY_CONNECTION_H
+#define WEIR_PROXY_CONNECTION_H
+
+#include "proxy/exchange.h"
+
+struct upstream_conn;
+
+/// To x->target where there is one, otherwise to what the request names. fresh: not a kept one. On failure nothing was sent.
+MUST_USE enum err connection_get(struct exchange *x, bool fresh, struct upstream_conn **ret);
+
+#endif

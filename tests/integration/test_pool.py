@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pools: which server a request goes to, what happens when one fails, and what never happens."""
+import collections
+import threading
+import time
+
+import pytest
+
+from http1 import Closed, connect, request
+from origin import Origin
+from process import free_port, wait_until
+
+SITE = """
+log access off
+pool app {
+    %s
+}
+site * {
+    listen 127.0.0.1:@http@
+    route * -> pool app
+}
+"""
+
+
+def named(name):
+    """Answers with the server's name."""
+    return lambda x: x.reply(body=name.encode())
+
+
+def failing(status):
+    return lambda x: x.reply(status, b"failed", reason="Failed")
+
+
+@pytest.fixture
+def pool(weir, origin):
+    """weir before a pool: pool(handlers, statements, options of the servers) gives (weir, origins)."""
+    def start(handlers, statements="", options=()):
+        origins = [origin(h) for h in handlers]
+        options = list(options) + [""] * (len(origins) - len(options))
+        lines = [f"server 127.0.0.1:{o.port} {text}" for o, text in zip(origins, options)]
+        return weir(SITE % "\n    ".join(lines + [statements])), origins
+    return start
+
+
+def ask_many(port, n, **fields):
+    with connect(port) as c:
+        return [c.ask(request(**fields)) for _ in range(n)]
+
+
+def spread(answers):
+    return collections.Counter(a.body.decode() for a in answers)
+
+
+# ---- choosing
+
+@pytest.mark.parametrize("way", ["p2c", "round-robin", "least-requests", "random", "hash query k"])
+def test_every_way_uses_all_servers(pool, way):
+    w, _ = pool([named(n) for n in "abc"], f"balance {way}")
+    with connect(w.http) as c:
+        seen = spread(c.ask(request(target=f"/?k={i}")) for i in range(60))
+    assert set(seen) == set("abc")
+
+
+def test_round_robin_goes_by_weight(pool):
+    w, _ = pool([named(n) for n in "abc"], "balance round-robin", ["", "weight 2", "weight 3"])
+    assert spread(ask_many(w.http, 60)) == {"a": 10, "b": 20, "c": 30}
+
+
+def test_a_backup_is_used_only_when_nobody_else_is_there(pool):
+    w, origins = pool([named("main"), named("spare")], "", ["", "backup"])
+    assert spread(ask_many(w.http, 20)) == {"main": 20}
+    origins[0].stop()
+    assert spread(ask_many(w.http, 5)) == {"spare": 5}
+
+
+KEYS = {"header X-Key": lambda k: {"fields": [("X-Key", k)]}, "cookie id": lambda k: {"fields": [("Cookie", f"a=1; id={k}; b=2")]},
+        "path": lambda k: {"target": f"/{k}"}, "query k": lambda k: {"target": f"/?a=1&k={k}"}}
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_key_stays_with_its_server_and_comes_home(pool, weir, key):
+    w, origins = pool([named(n) for n in "abc"], f"balance hash {key}", ["", "", "weight 2"])
+
+    def homes():
+        with connect(w.http) as c:
+            return {str(i): c.ask(request(**KEYS[key](str(i)))).body for i in range(120)}
+    before = homes()
+    assert before == homes() and len(set(before.values())) == 3
+    port = origins[0].port
+    origins[0].stop()
+    moved = [k for k, home in homes().items() if home != before[k]]
+    assert moved and all(before[k] == b"a" for k in moved), "only the keys of the server that left move"
+    assert len(moved) < 0.45 * 120
+    back = Origin(named("a"), port=port)
+    wait_until(lambda: homes() == before, what="every key at home again")
+    back.stop()
+
+
+def test_hash_by_client_address_keeps_a_client_together(pool):
+    w, _ = pool([named(n) for n in "abcd"], "balance hash client-ip")
+    assert len(spread(ask_many(w.http, 20))) == 1
+
+
+@pytest.mark.parametrize("text", ["balance hash", "balance hash header", "balance hash path x", "balance p2c x", "balance nothing"])
+def test_a_wrong_balance_is_an_error(folder, cli, text):
+    (folder / "x.conf").write_text(f"pool app {{ server 127.0.0.1:1\n {text} }}\nsite * {{ listen 127.0.0.1:{free_port()}\n route * -> pool app }}")
+    done = cli("check", "-c", "x.conf")
+    assert done.returncode == 2 and "x.conf:2" in done.stderr
+
+
+# ---- servers that cannot be reached
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_refused_connection_is_passed_over_without_retry(pool, method):
+    w, origins = pool([named("a"), named("b")])
+    origins[0].stop()
+    with connect(w.http) as c:
+        for _ in range(10):
+            assert c.ask(request(method, body=b"x" if method == "POST" else None)).body == b"b"
+    assert len(origins[1].requests) == 10
+
+
+def test_content_goes_whole_to_the_server_that_is_there(pool):
+    w, origins = pool([named("a"), lambda x: x.reply(body=x.request.body)], "balance round-robin")
+    origins[0].stop()
+    body = bytes(range(256)) * 1000
+    with connect(w.http) as c:
+        for _ in range(4):
+            assert c.ask(request("POST", body=body)).body == body
+
+
+def test_without_any_server_the_answer_is_an_error_until_one_is_back(pool):
+    w, origins = pool([named("a")])
+    port = origins[0].port
+    origins[0].stop()
+    assert ask_many(w.http, 2)[0].status in (502, 503)
+    back = Origin(named("a"), port=port)
+    assert ask_many(w.http, 1)[0].status == 200, "with one server and no `eject` it is tried with the next request"
+    back.stop()
+
+
+# ---- retries
+
+def closing(x):
+    x.close()
+
+
+@pytest.mark.parametrize("fault", [failing(500), failing(503), closing, lambda x: (x.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"), x.close())])
+def test_a_get_is_tried_again_elsewhere(pool, fault):
+    w, origins = pool([fault, named("b")], "balance round-robin\n retry 2 budget 100%")
+    answers = ask_many(w.http, 20)
+    assert spread(answers) == {"b": 20} and origins[0].requests
+
+
+def test_an_error_of_every_server_reaches_the_client_as_it_is(pool):
+    w, origins = pool([failing(503), failing(500)], "retry 3 budget 100%")
+    r = ask_many(w.http, 1)[0]
+    assert r.status in (500, 503) and r.body == b"failed"
+    assert sum(len(o.requests) for o in origins) == 2, "each server is asked once"
+
+
+@pytest.mark.parametrize("fault", [failing(500), closing])
+def test_a_post_that_was_received_is_never_sent_again(pool, fault):
+    w, origins = pool([fault, fault], "retry 2 budget 100%")
+    with connect(w.http) as c:
+        assert c.ask(request("POST", body=b"once")).status in (500, 502)
+    assert sum(len(o.requests) for o in origins) == 1
+
+
+def test_a_put_takes_its_content_along(pool):
+    w, origins = pool([failing(503), lambda x: x.reply(body=x.request.body)], "balance round-robin\n retry 2 budget 100%")
+    body = b"0123456789" * 3000
+    with connect(w.http) as c:
+        for _ in range(4):
+            assert c.ask(request("PUT", body=body)).body == body
+    assert origins[0].requests and all(r.body == body for r in origins[0].requests)
+
+
+def test_content_beyond_the_limit_is_not_kept_for_another_try(pool):
+    w, origins = pool([failing(503), failing(503)], "retry 2 budget 100% content 1KiB")
+    with connect(w.http) as c:
+        assert c.ask(request("PUT", body=b"x" * 5000)).status == 503
+    assert sum(len(o.requests) for o in origins) == 1
+
+
+def test_retries_stay_within_their_budget(pool):
+    w, origins = pool([failing(503)] * 3, "retry 2 budget 50%")
+    ask_many(w.http, 150)
+    sent = sum(len(o.requests) for o in origins)
+    assert 150 < sent <= 240
+
+
+def test_without_retry_an_error_is_the_answer(pool):
+    w, origins = pool([failing(500), failing(500)])
+    assert ask_many(w.http, 1)[0].status == 500
+    assert sum(len(o.requests) for o in origins) == 1
+
+
+def test_a_try_has_its_own_deadline(pool):
+    release = threading.Event()
+    w, origins = pool([lambda x: (release.wait(20), x.reply()), named("b")], "balance round-robin\n retry 1 budget 100% try 200ms")
+    assert spread(ask_many(w.http, 4)) == {"b": 4}
+    release.set()
+
+
+# ---- ejection
+
+def test_a_failing_server_is_ejected_and_comes_back(pool):
+    state = {"status": 500}
+    w, origins = pool([lambda x: x.reply(state["status"], b"a"), named("b"), named("c")],
+                      "balance round-robin\n eject after 3 errors for 300ms\n retry 1 budget 100%")
+    assert set(spread(ask_many(w.http, 12))) == {"b", "c"}
+    seen = len(origins[0].requests)
+    assert seen == 3, "three errors in a row are enough"
+    state["status"] = 200
+    wait_until(lambda: len(origins[0].requests) > seen or not ask_many(w.http, 3), what="the server being asked again")
+    assert spread(ask_many(w.http, 9))["a"] == 3
+
+
+def test_never_more_than_half_is_ejected(pool):
+    w, origins = pool([failing(500)] * 4, "balance round-robin\n eject after 1 error for 60s")
+    ask_many(w.http, 40)
+    before = [len(o.requests) for o in origins]
+    ask_many(w.http, 40)
+    assert sorted(len(o.requests) - n for o, n in zip(origins, before)) == [0, 0, 20, 20]
+
+
+# ---- limits of a server
+
+def gate():
+    """A handler that answers once it is let go."""
+    event = threading.Event()
+    return event, lambda x: (event.wait(20), x.reply(body=b"done"))
+
+
+def in_background(port, n, **fields):
+    answers, threads = [], []
+    for _ in range(n):
+        t = threading.Thread(target=lambda: answers.append(ask_many(port, 1, **fields)[0]))
+        t.start()
+        threads.append(t)
+    return answers, threads
+
+
+def test_what_does_not_fit_waits_in_line(pool):
+    go, handler = gate()
+    w, (o,) = pool([handler], "max-requests 2 queue 3 wait 10s")
+    answers, threads = in_background(w.http, 5)
+    o.wait(lambda: len(o.requests) == 2)
+    go.set()
+    for t in threads:
+        t.join()
+    assert [a.status for a in answers] == [200] * 5
+
+
+def test_whoever_finds_the_line_full_hears_so_at_once(pool):
+    go, handler = gate()
+    w, (o,) = pool([handler], "max-requests 1 queue 0")
+    answers, threads = in_background(w.http, 1)
+    o.wait(lambda: len(o.requests) == 1)
+    r = ask_many(w.http, 1)[0]
+    assert r.status == 503 and int(r.fields["Retry-After"]) >= 1
+    go.set()
+    threads[0].join()
+    assert answers[0].status == 200 and len(o.requests) == 1
+
+
+def test_whoever_waits_too_long_hears_so(pool):
+    go, handler = gate()
+    w, (o,) = pool([handler], "max-requests 1 queue 5 wait 300ms")
+    answers, threads = in_background(w.http, 1)
+    o.wait(lambda: len(o.requests) == 1)
+    began = time.monotonic()
+    r = ask_many(w.http, 1)[0]
+    assert r.status == 503 and time.monotonic() - began >= 0.3
+    go.set()
+    threads[0].join()
+
+
+def test_a_client_that_leaves_the_line_is_gone_from_it(pool):
+    go, handler = gate()
+    w, (o,) = pool([handler], "max-requests 1 queue 1 wait 10s")
+    answers, threads = in_background(w.http, 1)
+    o.wait(lambda: len(o.requests) == 1)
+    with connect(w.http) as c:
+        c.send(request())
+
+        def is_full():
+            with connect(w.http, timeout=0.3) as other:
+                try:
+                    return other.ask(request()).status == 503
+                except TimeoutError:
+                    other.reset()
+        wait_until(is_full, what="the line being full")
+        c.reset()
+    wait_until(lambda: not is_full(), what="the line having room")
+    go.set()
+    threads[0].join()
+    assert answers[0].status == 200 and len(o.requests) <= 2, "whoever left was not sent to the server"
