@@ -48,13 +48,14 @@ void disk_close(struct disk *d);
 /// A response on its way in; used by one thread at a time.
 struct disk_write;
 /// Nothing of it is found before it is committed, and what was committed under this key before stays until then.
-/// ERR_NO_MEMORY; ERR_AGAIN where the store takes nothing at present (too much is waiting to be written, or no space).
+/// ERR_NO_MEMORY; ERR_AGAIN where the store takes nothing at present (too much is waiting to be written, or no space);
+/// ERR_CONTENT_TOO_LARGE for a key beyond DISK_KEY_MAX.
 MUST_USE enum err disk_begin(struct disk *d, struct disk_key key, struct disk_write **ret);
 /// Shares the first n bytes of q as the content's next: they are not copied and must not change. Never waits. After an error the
 /// write can only be aborted: ERR_AGAIN (as above), ERR_NO_MEMORY, ERR_CONTENT_TOO_LARGE (for this store).
 MUST_USE enum err disk_append(struct disk_write *w, const struct chunkq *q, size_t n);
 /// The content is whole. Ends the write, which is found as soon as it was written; is dropped where its key or group was removed
-/// since disk_begin. The metadata is copied.
+/// since disk_begin, or the metadata is beyond DISK_METADATA_MAX. The metadata is copied.
 void disk_commit(struct disk_write *w, struct span metadata);
 /// Ends the write without a trace.
 void disk_abort(struct disk_write *w);
@@ -71,12 +72,15 @@ struct disk_object {
     uint64_t length; // of the content
     // Private
     struct disk *disk;
-    struct disk_segment *segment;
-    struct chunk *chunk;       // record, and content behind it as far as it was read along
+    struct disk_segment *segment; // of the record
+    struct disk_segment *other;   // of the extent that was looked at last, where it is another one
+    struct chunk *chunk;          // the record, and the content behind it where it was read along
     const char *extents, *sums;
-    uint32_t n_extents, entry, record_bytes, loaded_bytes;
-    uint64_t hash, place, trusted_epoch;
-    struct disk_segment *extra; // of the extent that was looked at last, where it is another one
+    uint64_t hash, checked_to;             // content before checked_to was compared with its sums
+    uint64_t extent_start;                 // in the content, of extent `extent`
+    uint32_t n_extents, extent, index, place, inline_at, inline_bytes;
+    uint16_t epoch;
+    bool trusted;
 };
 
 /// Finds a stored response and reads its metadata (of a small one the content too, with the same call). ERR_NOT_FOUND; also
@@ -117,8 +121,10 @@ bool disk_remove(struct disk *d, struct disk_key key);
 /// Removes a whole group; says how many there were.
 uint64_t disk_remove_group(struct disk *d, struct span group);
 /// Removes those of which match(arg, object) is true, and everything that is being written. Reads all metadata. On a fiber,
-/// match is called on a helper thread.
+/// match is called on a helper thread. It must not call the store.
 uint64_t disk_remove_if(struct disk *d, bool (*match)(void *arg, const struct disk_object *o), void *arg);
+/// Makes what was removed so far hold over a loss of power too.
+void disk_sync(struct disk *d);
 /// Removes everything.
 uint64_t disk_remove_all(struct disk *d);
 /// Calls fn for every stored response of a group. As disk_remove_if otherwise.

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+// Removing and changing what is stored. All of it is done under the log's lock, and so in one order with what is written.
+#include "cache/disk_internal.h"
+
+#include "io/fiber.h"
+#include "io/loop.h"
+
+enum { LOAD_WAIT_MS = 2000, PAGE = 64, GROUP_MAX = 64 };
+
+void disk_blocking(void (*fn)(void *arg), void *arg)
+{
+    // Where there is no place among the helpers, blocking is better than not doing it.
+    if (!fiber_self() || loop_offload(fn, arg))
+        fn(arg);
+}
+
+static bool not_loading(struct disk *d)
+{
+    return atomic_load(&d->state) != DISK_LOADING;
+}
+
+// The index is there. False where it is not to be waited for: everything goes as soon as it is.
+static bool wait_loaded(struct disk *d)
+{
+    if (disk_is_ready(d))
+        return true;
+    pthread_mutex_lock(&d->queue);
+    disk_wait_until(d, &d->loaded, disk_now_ms() + LOAD_WAIT_MS, not_loading);
+    pthread_mutex_unlock(&d->queue);
+    if (!disk_is_ready(d))
+        atomic_store(&d->wipe, true);
+    return disk_is_ready(d);
+}
+
+// Drops the writes under way of a key, of a group (tag NULL), or all (hash NULL).
+static bool drop_writes(struct disk *d, const uint64_t *hash, const uint32_t *tag)
+{
+    bool any = false;
+    pthread_mutex_lock(&d->writing);
+    LIST_FOREACH (it, &d->writes) {
+        struct disk_write *w = container_of(it, struct disk_write, node);
+        if ((!hash || w->hash == *hash) && (!tag || w->tag == *tag)) {
+            atomic_store(&w->dropped, true);
+            any = true;
+        }
+    }
+    pthread_mutex_unlock(&d->writing);
+    return any;
+}
+
+struct removal {
+    struct disk *disk;
+    uint64_t hash;
+    const uint32_t *tag;
+    uint64_t n;
+};
+
+static void remove_now(void *arg)
+{
+    struct removal *r = (struct removal *)arg;
+    struct disk *d = r->disk;
+    if (!wait_loaded(d))
+        return;
+    pthread_mutex_lock(&d->log);
+    (void)drop_writes(d, &r->hash, r->tag);
+    r->n = disk_index_remove(d, r->hash, r->tag);
+    if (r->n)
+        disk_log_removal(d, r->hash, r->tag);
+    pthread_mutex_unlock(&d->log);
+}
+
+static bool is_indexed(struct disk *d, uint64_t hash, const uint32_t *tag)
+{
+    struct disk_found f;
+    if (!disk_index_find(d, hash, tag, &f, 1))
+        return false;
+    disk_segment_unref(f.segment);
+    return true;
+}
+
+static uint64_t remove_some(struct disk *d, uint64_t hash, const uint32_t *tag)
+{
+    struct removal r = {.disk = d, .hash = hash, .tag = tag};
+    // Writes first: one that ends in between is in the index then.
+    if (disk_is_ready(d) && !drop_writes(d, &hash, tag) && !is_indexed(d, hash, tag))
+        return 0;
+    disk_blocking(remove_now, &r);
+    return r.n;
+}
+
+bool disk_remove(struct disk *d, struct disk_key key)
+{
+    uint64_t hash;
+    uint32_t tag;
+    disk_hash_key(d, key, &hash, &tag);
+    return remove_some(d, hash, &tag) > 0;
+}
+
+uint64_t disk_remove_group(struct disk *d, struct span group)
+{
+    uint64_t hash;
+    disk_hash_key(d, (struct disk_key){group, group.len}, &hash, NULL);
+    return remove_some(d, hash, NULL);
+}
+
+// ---- By what they are
+
+struct search {
+    struct disk *disk;
+    bool (*match)(void *arg, const struct disk_object *o);
+    void *arg;
+    uint64_t n;
+};
+
+static void search_one(struct search *s, struct disk_found *f)
+{
+    struct disk_object o;
+    struct disk *d = s->disk;
+    uint32_t tag = f->entry.tag;
+    f->entry.record_units = UINT16_MAX; // the metadata alone is wanted
+    if (disk_open_found(d, f, &o))
+        return;
+    if (s->match(s->arg, &o) && disk_index_forget(d, o.hash, o.index, o.segment, o.place)) {
+        disk_log_removal(d, o.hash, &tag);
+        s->n++;
+    }
+    disk_object_close(&o);
+}
+
+static void search_now(void *arg)
+{
+    struct search *s = (struct search *)arg;
+    struct disk *d = s->disk;
+    if (!wait_loaded(d))
+        return;
+    // Nothing moves meanwhile.
+    pthread_mutex_lock(&d->log);
+    (void)drop_writes(d, NULL, NULL);
+    for (unsigned k = 0; k < DISK_SHARDS; k++) {
+        struct disk_found f[PAGE];
+        unsigned n;
+        for (uint32_t at = 0; (n = disk_index_page(d, k, &at, f, PAGE)) > 0;)
+            for (unsigned i = 0; i < n; i++)
+                search_one(s, &f[i]);
+    }
+    pthread_mutex_unlock(&d->log);
+}
+
+uint64_t disk_remove_if(struct disk *d, bool (*match)(void *arg, const struct disk_object *o), void *arg)
+{
+    struct search s = {.disk = d, .match = match, .arg = arg};
+    disk_blocking(search_now, &s);
+    return s.n;
+}
+
+static void remove_all_now(void *arg)
+{
+    struct removal *r = (struct removal *)arg;
+    struct disk *d = r->disk;
+    if (!wait_loaded(d))
+        return;
+    pthread_mutex_lock(&d->log);
+    (void)drop_writes(d, NULL, NULL);
+    r->n = disk_index_count(d);
+    disk_log_wipe(d);
+    pthread_mutex_unlock(&d->log);
+}
+
+uint64_t disk_remove_all(struct disk *d)
+{
+    struct removal r = {.disk = d};
+    disk_blocking(remove_all_now, &r);
+    return r.n;
+}
+
+void disk_each(struct disk *d, struct span group, void (*fn)(void *arg, const struct disk_object *o), void *arg)
+{
+    uint64_t hash;
+    struct disk_found f[GROUP_MAX];
+    disk_hash_key(d, (struct disk_key){group, group.len}, &hash, NULL);
+    unsigned n = disk_is_ready(d) ? disk_index_find(d, hash, NULL, f, GROUP_MAX) : 0;
+    for (unsigned i = 0; i < n; i++) {
+        struct disk_object o;
+        f[i].entry.record_units = UINT16_MAX;
+        if (disk_open_found(d, &f[i], &o))
+            continue;
+        fn(arg, &o);
+        disk_object_close(&o);
+    }
+}
+
+// ---- Metadata
+
+struct update {
+    struct disk_object *object;
+    struct span metadata;
+    bool done;
+};
+
+static void update_now(void *arg)
+{
+    struct update *u = (struct update *)arg;
+    struct disk_object *o = u->object;
+    struct disk *d = o->disk;
+    pthread_mutex_lock(&d->log);
+    u->done = disk_index_is(d, o->hash, o->index, o->segment, o->place) && disk_log_update(d, o, u->metadata);
+    pthread_mutex_unlock(&d->log);
+}
+
+enum err disk_update(struct disk_object *o, struct span metadata)
+{
+    struct update u = {.object = o, .metadata = metadata};
+    if (metadata.len > DISK_METADATA_MAX)
+        return ERR_CONTENT_TOO_LARGE;
+    disk_blocking(update_now, &u);
+    return u.done ? ERR_OK : ERR_NOT_FOUND;
+}
+
+static void sync_now(void *arg)
+{
+    struct disk *d = (struct disk *)arg;
+    pthread_mutex_lock(&d->log);
+    if (d->active && d->files->sync(d->files_arg, d->active->fd) < 0)
+        disk_count(&d->n.write_errors, 1);
+    pthread_mutex_unlock(&d->log);
+}
+
+void disk_sync(struct disk *d)
+{
+    disk_blocking(sync_now, d);
+}
