@@ -1,27 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "main/cli.h"
 
+#include <jansson.h>
 #include <stdio.h>
 
 #include "admin/metrics.h"
 #include "base/mem.h"
-#include "conf/conf.h"
+#include "main/cli_internal.h"
 #include "main/control.h"
 #include "main/supervisor.h"
-#include "proxy/service.h"
 
-enum { OK = 0, FAILED = 1, BAD_USAGE = 2, CLI_WORDS_MAX = 4 };
-
-struct options {
-    const char *file, *socket, *to, *from, *listen;
-    bool json, write, print;
-    const char *words[CLI_WORDS_MAX]; // arguments that are no options
-    unsigned n_words;
-};
-
-#define COMMAND(fn, word, n, usage, text) static int command_##fn(const struct options *o);
-#include "main/cli.tbl"
-#undef COMMAND
 
 static const struct command {
     const char *word;
@@ -49,14 +37,7 @@ static void print(struct span s)
 
 // ---- Configurations
 
-// What a command works with: files, memory and a place for mistakes.
-struct workbench {
-    struct conf_source src;
-    struct arena arena;
-    struct conf_diags *diags;
-};
-
-static bool workbench_init(struct workbench *w)
+bool workbench_init(struct workbench *w)
 {
     conf_source_init(&w->src, true);
     arena_init(&w->arena, 0);
@@ -64,7 +45,7 @@ static bool workbench_init(struct workbench *w)
     return w->diags != NULL;
 }
 
-static void workbench_fini(struct workbench *w)
+void workbench_fini(struct workbench *w)
 {
     conf_diags_free(w->diags);
     arena_fini(&w->arena);
@@ -79,7 +60,7 @@ static struct span quick_text(struct arena *a, const struct options *o)
     return arena_printf(a, "proxy %s {\n    policy {\n        default allow\n    }\n}\n", o->listen ? o->listen : "127.0.0.1:3128");
 }
 
-static int report(struct conf_diags *d)
+int cli_report(struct conf_diags *d)
 {
     struct span text = conf_diags_text(d);
     fwrite(text.ptr ? text.ptr : "", 1, text.len, stderr);
@@ -94,13 +75,12 @@ static int report_json(struct workbench *w, const struct generation *g)
     return conf_diags_errors(w->diags) ? BAD_USAGE : OK;
 }
 
-static const char *file_of(const struct options *o)
+const char *cli_file(const struct options *o)
 {
     return o->file ? o->file : "weir.conf";
 }
 
-// Loads, compiles and tests. What is wrong is in the diagnostics.
-static struct generation *compile(struct workbench *w, const char *file, struct span text)
+struct generation *workbench_compile(struct workbench *w, const char *file, struct span text)
 {
     struct conf *c = text.ptr ? conf_load_text(text, "quick", w->diags) : conf_load(&w->src, file, w->diags);
     struct generation *g = c ? generation_new(c, w->diags, 1) : NULL;
@@ -112,9 +92,9 @@ static struct generation *compile(struct workbench *w, const char *file, struct 
     return g;
 }
 
-static int command_run(const struct options *o)
+int command_run(const struct options *o)
 {
-    return supervisor_run(file_of(o), SPAN_NONE);
+    return supervisor_run(cli_file(o), SPAN_NONE);
 }
 
 static int quick(const struct options *o)
@@ -123,10 +103,10 @@ static int quick(const struct options *o)
     int status = FAILED;
     if (workbench_init(&w)) {
         struct span text = quick_text(&w.arena, o);
-        struct generation *g = compile(&w, NULL, text);
+        struct generation *g = workbench_compile(&w, NULL, text);
         status = g ? OK : BAD_USAGE;
         if (!g)
-            report(w.diags);
+            cli_report(w.diags);
         generation_unref(g);
         if (status == OK && o->print)
             print(text);
@@ -137,7 +117,7 @@ static int quick(const struct options *o)
     return status;
 }
 
-static int command_reverse(const struct options *o)
+int command_reverse(const struct options *o)
 {
     if (o->to)
         return quick(o);
@@ -145,18 +125,18 @@ static int command_reverse(const struct options *o)
     return BAD_USAGE;
 }
 
-static int command_forward(const struct options *o)
+int command_forward(const struct options *o)
 {
     return quick(o);
 }
 
-static int command_check(const struct options *o)
+int command_check(const struct options *o)
 {
     struct workbench w;
     int status = FAILED;
     if (workbench_init(&w)) {
-        struct generation *g = compile(&w, file_of(o), SPAN_NONE);
-        status = o->json ? report_json(&w, g) : report(w.diags);
+        struct generation *g = workbench_compile(&w, cli_file(o), SPAN_NONE);
+        status = o->json ? report_json(&w, g) : cli_report(w.diags);
         generation_unref(g);
     }
     workbench_fini(&w);
@@ -174,7 +154,7 @@ static int write_back(const char *path, struct span text, struct arena *a)
     return ok ? OK : FAILED;
 }
 
-static int command_fmt(const struct options *o)
+int command_fmt(const struct options *o)
 {
     struct workbench w;
     struct span text, out = SPAN_NONE;
@@ -182,12 +162,12 @@ static int command_fmt(const struct options *o)
     int status = BAD_USAGE;
     if (!workbench_init(&w))
         status = FAILED;
-    else if (!conf_source_read(&w.src, file_of(o), &text, &why))
-        fprintf(stderr, "weir: %s cannot be read: %s\n", file_of(o), why);
-    else if (!conf_fmt(text, file_of(o), w.diags, &w.arena, &out))
-        report(w.diags);
+    else if (!conf_source_read(&w.src, cli_file(o), &text, &why))
+        fprintf(stderr, "weir: %s cannot be read: %s\n", cli_file(o), why);
+    else if (!conf_fmt(text, cli_file(o), w.diags, &w.arena, &out))
+        cli_report(w.diags);
     else if (o->write)
-        status = write_back(file_of(o), out, &w.arena);
+        status = write_back(cli_file(o), out, &w.arena);
     else {
         print(out);
         status = OK;
@@ -196,7 +176,50 @@ static int command_fmt(const struct options *o)
     return status;
 }
 
-static int command_explain(const struct options *o)
+static void print_member(const char *indent, const char *key, json_t *v)
+{
+    if (json_is_string(v))
+        printf("%s%-22s %s\n", indent, key, json_string_value(v));
+    else if (json_is_integer(v))
+        printf("%s%-22s %lld\n", indent, key, (long long)json_integer_value(v));
+    else if (json_is_real(v))
+        printf("%s%-22s %.3f\n", indent, key, json_real_value(v));
+}
+
+static void print_record(const char *text)
+{
+    json_t *record = json_loads(text, 0, NULL), *v, *inner;
+    const char *key, *name;
+    json_object_foreach(record, key, v)
+    {
+        print_member("", key, v);
+        if (!json_is_object(v))
+            continue;
+        printf("%s\n", key);
+        json_object_foreach(v, name, inner) print_member("  ", name, inner);
+    }
+    json_decref(record);
+}
+
+// A request that happened, by its id: one line for each thing that is known of it.
+static int explain_id(const struct options *o)
+{
+    struct workbench w;
+    int status = FAILED;
+    const char *path = workbench_init(&w) ? cli_socket(o, &w) : NULL;
+    struct span command = arena_printf(&w.arena, "explain %s", o->words[0]);
+    const char *answer = path && command.ptr ? control_fetch(path, command.ptr, &w.arena, &status) : NULL;
+    if (answer && status)
+        fprintf(stderr, "weir: %s", answer);
+    else if (answer && o->json)
+        printf("%s", answer);
+    else if (answer)
+        print_record(answer);
+    workbench_fini(&w);
+    return path ? status : BAD_USAGE;
+}
+
+int command_explain(const struct options *o)
 {
     struct workbench w;
     struct span text;
@@ -205,10 +228,12 @@ static int command_explain(const struct options *o)
         fprintf(stderr, "weir: explain wants a question: %s\n", find("explain")->usage);
         return BAD_USAGE;
     }
+    if (span_find(span_str(o->words[0]), ' ') == strlen(o->words[0]))
+        return explain_id(o);
     if (workbench_init(&w)) {
-        struct generation *g = compile(&w, file_of(o), SPAN_NONE);
+        struct generation *g = workbench_compile(&w, cli_file(o), SPAN_NONE);
         if (!g)
-            report(w.diags);
+            cli_report(w.diags);
         else if (generation_explain(g, span_str(o->words[0]), &w.arena, &text)) {
             print(text);
             status = OK;
@@ -222,17 +247,16 @@ static int command_explain(const struct options *o)
 
 // ---- Commands to a weir that runs
 
-// The socket of -s, or of the configuration's `admin` statement.
-static const char *socket_of(const struct options *o, struct workbench *w)
+const char *cli_socket(const struct options *o, struct workbench *w)
 {
     if (o->socket)
         return o->socket;
-    struct conf *c = conf_load(&w->src, file_of(o), w->diags);
+    struct conf *c = conf_load(&w->src, cli_file(o), w->diags);
     const char *path = c ? control_path(c, &w->arena) : NULL;
     if (!c)
-        report(w->diags);
+        cli_report(w->diags);
     else if (!path)
-        fprintf(stderr, "weir: %s has no `admin unix:PATH`, so there is no control socket\n", file_of(o));
+        fprintf(stderr, "weir: %s has no `admin unix:PATH`, so there is no control socket\n", cli_file(o));
     conf_unref(c);
     return path;
 }
@@ -240,33 +264,48 @@ static const char *socket_of(const struct options *o, struct workbench *w)
 static int ask(const struct options *o, const char *command)
 {
     struct workbench w;
-    const char *path = workbench_init(&w) ? socket_of(o, &w) : NULL;
+    const char *path = workbench_init(&w) ? cli_socket(o, &w) : NULL;
     int status = path ? control_ask(path, command) : BAD_USAGE;
     workbench_fini(&w);
     return status;
 }
 
-static int command_reload(const struct options *o)
+int command_reload(const struct options *o)
 {
     return ask(o, "reload");
 }
 
-static int command_drain(const struct options *o)
+int command_drain(const struct options *o)
 {
     return ask(o, "drain");
 }
 
-static int command_stop(const struct options *o)
+int command_stop(const struct options *o)
 {
     return ask(o, "stop");
 }
 
-static int command_status(const struct options *o)
+int command_tap(const struct options *o)
+{
+    struct arena a;
+    arena_init(&a, 0);
+    struct span filter = o->n_words ? span_str(o->words[0]) : SPAN("");
+    struct span command = arena_printf(&a, filter.len ? "tap %.*s%s" : "tap%.*s%s", SPAN_ARG(filter), o->json ? " json" : "");
+    int status = BAD_USAGE;
+    if (span_find(filter, '\n') < filter.len || filter.len > CONTROL_COMMAND_MAX / 2)
+        fprintf(stderr, "weir: a filter is one line of conditions with `;` between them, for instance 'path /api/*; method POST'\n");
+    else
+        status = command.ptr ? ask(o, command.ptr) : FAILED;
+    arena_fini(&a);
+    return status;
+}
+
+int command_status(const struct options *o)
 {
     return ask(o, o->json ? "status json" : "status");
 }
 
-static int command_version(const struct options *o)
+int command_version(const struct options *o)
 {
     (void)o;
     printf("weir %s\n", WEIR_VERSION);
@@ -278,7 +317,7 @@ static void help_one(const struct command *c)
     printf("%s\n    %s\n", c->usage, c->text);
 }
 
-static int command_help(const struct options *o)
+int command_help(const struct options *o)
 {
     if (o->n_words && strcmp(o->words[0], "configuration") == 0) {
         struct arena a;
@@ -311,12 +350,12 @@ struct option_row {
     size_t offset;               // in struct options
 };
 static const struct option_row rows[] = {
-    {"-c", " run check fmt explain reload drain stop status ", false, offsetof(struct options, file)},
-    {"-s", " reload drain stop status ", false, offsetof(struct options, socket)},
+    {"-c", " run check fmt explain reload drain stop status tap top doctor ", false, offsetof(struct options, file)},
+    {"-s", " explain reload drain stop status tap top ", false, offsetof(struct options, socket)},
     {"--to", " reverse ", false, offsetof(struct options, to)},
     {"--from", " reverse ", false, offsetof(struct options, from)},
     {"--listen", " forward ", false, offsetof(struct options, listen)},
-    {"--json", " check status ", true, offsetof(struct options, json)},
+    {"--json", " check status explain tap ", true, offsetof(struct options, json)},
     {"--write", " fmt ", true, offsetof(struct options, write)},
     {"--print", " reverse forward ", true, offsetof(struct options, print)},
 };

@@ -32,7 +32,7 @@ static bool address(const char *path, struct sockaddr_un *ret)
     return true;
 }
 
-static int dial(const char *path)
+int control_dial(const char *path)
 {
     struct sockaddr_un sa;
     int fd = address(path, &sa) ? socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) : -1;
@@ -49,7 +49,7 @@ int control_listen(const char *path)
     char folder[sizeof sa.sun_path];
     if (!address(path, &sa))
         return -1;
-    int other = dial(path);
+    int other = control_dial(path);
     if (other >= 0) {
         close(other);
         fprintf(stderr, "weir: another weir listens at the control socket %s\n", path);
@@ -74,25 +74,53 @@ int control_listen(const char *path)
     return -1;
 }
 
-int control_ask(const char *path, const char *command)
+// The answer of the weir behind a socket, behind its status; NULL after a sentence.
+static FILE *open_answer(const char *path, const char *command, int *ret_status)
 {
-    int fd = dial(path);
-    if (fd < 0) {
+    int fd = control_dial(path), status;
+    FILE *f = fd >= 0 ? fdopen(fd, "r+") : NULL;
+    if (!f) {
         fprintf(stderr, "weir: nobody listens at %s: no weir runs with this configuration (`weir run` starts one)\n", path);
-        return 1;
+        if (fd >= 0)
+            close(fd);
+        return NULL;
     }
-    FILE *f = fdopen(fd, "r+");
-    if (!f)
-        return 1;
-    int status = 1, c;
     if (fprintf(f, "%s\n", command) < 0 || fflush(f) || fscanf(f, "%d", &status) != 1 || fgetc(f) != '\n') {
         fprintf(stderr, "weir: the weir at %s ended before it answered\n", path);
-        status = 1;
+        fclose(f);
+        return NULL;
     }
-    while ((c = fgetc(f)) != EOF)
-        fputc(c, status ? stderr : stdout);
+    *ret_status = status;
+    return f;
+}
+
+int control_ask(const char *path, const char *command)
+{
+    int status = 1, c;
+    FILE *f = open_answer(path, command, &status), *to = status ? stderr : stdout;
+    if (!f)
+        return 1;
+    while ((c = fgetc(f)) != EOF) {
+        fputc(c, to);
+        if (c == '\n' && fflush(to)) // nobody reads us any more
+            break;
+    }
     fclose(f);
     return status;
+}
+
+const char *control_fetch(const char *path, const char *command, struct arena *a, int *ret_status)
+{
+    char part[4096];
+    size_t n;
+    struct span text = SPAN("");
+    FILE *f = open_answer(path, command, ret_status);
+    if (!f)
+        return NULL;
+    while (text.ptr && (n = fread(part, 1, sizeof part, f)) > 0)
+        text = arena_join(a, text, span_of(part, n));
+    fclose(f);
+    return text.ptr;
 }
 
 static bool write_all(int fd, const char *p, size_t len)

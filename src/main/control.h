@@ -11,8 +11,12 @@ enum { CONTROL_COMMAND_MAX = 4000 };
 const char *control_path(const struct conf *c, struct arena *a);
 /// Opens the socket (mode 0600; its folder is made); -1 with a sentence on stderr.
 int control_listen(const char *path);
-/// Asks the weir behind a socket and prints its answer; gives the exit status (1 where nobody listens).
+/// A connection to the weir behind a socket, or -1.
+int control_dial(const char *path);
+/// Asks the weir behind a socket and prints its answer, line by line as it comes; gives the exit status (1 where nobody listens).
 int control_ask(const char *path, const char *command);
+/// The same, but the answer is read in the arena: NULL with a sentence on stderr where nobody listens; *ret_status is the command's.
+const char *control_fetch(const char *path, const char *command, struct arena *a, int *ret_status);
 
 enum { CONTROL_NO_STATUS = -1 };
 /// Answers a command's connection and closes it. CONTROL_NO_STATUS: the beginning of the answer is written already. Waits at most as

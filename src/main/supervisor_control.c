@@ -19,7 +19,7 @@ static bool pass_on(struct supervisor *s, int fd, const char *command, bool begu
 {
     struct channel_msg m = {.type = CHANNEL_ASK, .ok = begun};
     snprintf(m.text, sizeof m.text, "%s", command);
-    if (!s->ready || !supervisor_tell(s, &m, fd))
+    if (!supervisor_tell(s, &m, fd)) // one that is starting answers once it serves
         return false;
     close(fd);
     return true;
@@ -61,7 +61,7 @@ static void status_text(struct supervisor *s, bool json, struct arena *a, struct
 // The supervisor's part, then the worker's where there is one.
 static void answer_status(struct supervisor *s, int fd, const char *command, bool json, struct span text, struct arena *a)
 {
-    int copy = s->ready ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+    int copy = s->worker ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
     if (copy < 0) {
         control_answer(fd, 0, json ? arena_join(a, text, SPAN("}\n")) : text);
         return;

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "admin/history.h"
 #include "admin/log.h"
 #include "admin/metrics.h"
 #include "base/hash.h"
@@ -21,6 +22,7 @@
 #include "main/crash.h"
 #include "main/sandbox.h"
 #include "proxy/ask.h"
+#include "proxy/tap.h"
 
 enum { HELPERS = 4, BEAT_MS = 200, PENDING_MAX = 4096, FOLDERS_MAX = 4096 };
 
@@ -244,8 +246,8 @@ static void answer(struct worker *w, const struct channel_msg *m, int fd)
     struct span text;
     int status;
     arena_init(&a, 0);
-    ask_answer(w->gen, span_str(m->text), &a, &status, &text);
-    control_answer(fd, m->ok ? CONTROL_NO_STATUS : status, text);
+    if (ask_answer(w->gen, span_str(m->text), fd, &a, &status, &text))
+        control_answer(fd, m->ok ? CONTROL_NO_STATUS : status, text);
     arena_fini(&a);
 }
 
@@ -337,7 +339,7 @@ int worker_run(const struct worker_start *s)
     crash_catch();
     metrics_process_open();
     if (!sandbox_drop_privileges() || !sandbox_limit_calls() || loop_helpers_start(HELPERS) ||
-        !log_start(s->log_fd) || !start_threads(w)) // a later configuration may have a log where this one has none
+        !log_start(s->log_fd) || history_start(w->n_threads) || !start_threads(w)) // a later configuration may have a log where this one has none
         return 1;
     struct channel_msg ready = {.type = CHANNEL_READY, .ok = true};
     channel_send(s->channel, &ready, -1);
@@ -347,6 +349,8 @@ int worker_run(const struct worker_start *s)
     }
     log_stop();
     loop_helpers_stop();
+    tap_close_all();
+    history_stop();
     generation_unref(w->gen);
     mem_free(w);
     return 0;

@@ -163,6 +163,19 @@ static void put_upstream(struct line *l, const struct access_record *r)
     NUMBER(l, "retries", r->retries);
 }
 
+static void put_phases(struct line *l, const struct access_record *r)
+{
+    if (!r->n_phases)
+        return;
+    put(l, SPAN(",\"phases_ms\":{"));
+    for (unsigned i = 0; i < r->n_phases; i++) {
+        put(l, i ? SPAN(",\"") : SPAN("\""));
+        put_escaped(l, r->phases[i].name, SHORT, escape_json);
+        put_ms(l, SPAN("\":"), r->phases[i].us);
+    }
+    put(l, SPAN("}"));
+}
+
 size_t access_log_json(const struct access_record *r, char out[ACCESS_LINE_MAX_BYTES])
 {
     struct line line = {out, out + ACCESS_LINE_MAX_BYTES}, *l = &line;
@@ -195,6 +208,7 @@ size_t access_log_json(const struct access_record *r, char out[ACCESS_LINE_MAX_B
     TEXT(l, "reason", r->reason, SHORT);
     TEXT(l, "rule", r->rule, LONG);
     TEXT(l, "tls", r->tls, SHORT);
+    put_phases(l, r);
     put(l, SPAN("}\n"));
     return (size_t)(l->next - out);
 }
@@ -239,5 +253,45 @@ size_t access_log_combined(const struct access_record *r, char out[ACCESS_LINE_M
     put(l, SPAN("\" \""));
     put_or_dash(l, r->user_agent, FIELD);
     put(l, SPAN("\"\n"));
+    return (size_t)(l->next - out);
+}
+
+// ---- Brief
+
+static void put_if(struct line *l, struct span before, struct span s, size_t max)
+{
+    if (!s.len)
+        return;
+    put(l, before);
+    put_escaped(l, s, max, escape_log);
+}
+
+size_t access_log_brief(const struct access_record *r, char out[ACCESS_LINE_MAX_BYTES])
+{
+    struct line line = {out, out + ACCESS_LINE_MAX_BYTES}, *l = &line;
+    put_time(l, r->wall_ms);
+    put_if(l, SPAN(" "), r->client, SHORT);
+    put_if(l, SPAN(" "), r->user, MEDIUM);
+    put_if(l, SPAN(" "), r->method, SHORT);
+    put(l, SPAN(" "));
+    if (r->target.len && r->target.ptr[0] == '/') { // of the origin form: the URL is put together
+        put_escaped(l, r->scheme, SHORT, escape_log);
+        put(l, SPAN("://"));
+        put_escaped(l, r->host, LONG, escape_log);
+    }
+    put_url(l, r->target.len ? r->target : SPAN("-"), ACCESS_TARGET_MAX_BYTES, escape_log);
+    put(l, SPAN(" "));
+    put_dec(l, r->status);
+    put_ms(l, SPAN(" "), r->duration_us);
+    put(l, SPAN("ms "));
+    put_dec(l, r->bytes_out);
+    put(l, SPAN("B"));
+    put_if(l, SPAN(" from "), r->upstream, MEDIUM);
+    put_if(l, SPAN(" cache "), r->cache, LONG);
+    if (!span_eq(r->reason, SPAN("ok")))
+        put_if(l, SPAN(" reason "), r->reason, SHORT);
+    put_if(l, SPAN(" rule "), r->rule, LONG);
+    put_if(l, SPAN(" id "), r->id, MEDIUM);
+    put(l, SPAN("\n"));
     return (size_t)(l->next - out);
 }

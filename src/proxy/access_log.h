@@ -25,10 +25,20 @@ struct access_record {
     unsigned retries;
     struct span cache, reason, rule, tls;
     struct span referer, user_agent; // in the combined form only
+    const struct access_phase *phases; // in the JSON form, for `weir explain`; NULL: not written
+    unsigned n_phases;
+};
+
+/// How long a phase of the request took.
+struct access_phase {
+    struct span name;
+    uint32_t us;
 };
 
 /// Writes the line with its newline and returns its length.
 size_t access_log_json(const struct access_record *r, char out[ACCESS_LINE_MAX_BYTES]);
 size_t access_log_combined(const struct access_record *r, char out[ACCESS_LINE_MAX_BYTES]);
+/// What a person wants to see go by: time, client, method, URL, status, duration, where it went, and why where it did not end well.
+size_t access_log_brief(const struct access_record *r, char out[ACCESS_LINE_MAX_BYTES]);
 
 #endif

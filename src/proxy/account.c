@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/account.h"
 
+#include "admin/history.h"
 #include "admin/log.h"
 #include "proxy/access_log.h"
+#include "proxy/tap.h"
 #include "proxy/thread.h"
 
 static unsigned status_sent(const struct exchange *x)
@@ -15,15 +17,19 @@ static struct span protocol(const struct exchange *x)
     return x->req->version == HTTP_1_0 ? SPAN("HTTP/1.0") : x->req->version == HTTP_2 ? SPAN("HTTP/2") : SPAN("HTTP/1.1");
 }
 
-static void write_log(struct exchange *x, uint64_t duration_us)
-{
-    static _Thread_local char line[ACCESS_LINE_MAX_BYTES]; // nothing below lets another fiber run
+// What a record's texts are written into.
+struct texts {
     char client[ADDR_IP_TEXT_MAX], upstream[ADDR_TEXT_MAX];
+    struct access_phase phases[N_PHASES];
+};
+
+static struct access_record record_of(const struct exchange *x, uint64_t duration_us, struct texts *t)
+{
     const struct request *req = x->req;
     struct access_record r = {
         .wall_ms = loop_wall_ms(),
         .id = x->id,
-        .client = span_of(client, addr_format_ip(&x->client_addr, client)),
+        .client = span_of(t->client, addr_format_ip(&x->client_addr, t->client)),
         .user = x->user,
         .listener = x->listener->name,
         .site = x->site ? x->site->name : SPAN_NONE,
@@ -51,9 +57,35 @@ static void write_log(struct exchange *x, uint64_t duration_us)
     if (x->conn->t.info)
         r.tls = x->conn->t.info->version;
     if (x->upstream_addr.family)
-        r.upstream = span_of(upstream, addr_format(&x->upstream_addr, upstream));
-    bool json = x->gen->log == ACCESS_LOG_JSON;
-    log_access(span_of(line, json ? access_log_json(&r, line) : access_log_combined(&r, line)));
+        r.upstream = span_of(t->upstream, addr_format(&x->upstream_addr, t->upstream));
+    return r;
+}
+
+static void write_log(const struct access_record *r, enum access_log form, char line[ACCESS_LINE_MAX_BYTES])
+{
+    log_access(span_of(line, form == ACCESS_LOG_JSON ? access_log_json(r, line) : access_log_combined(r, line)));
+}
+
+static void keep(const struct exchange *x, struct access_record *r, struct texts *t, char line[ACCESS_LINE_MAX_BYTES])
+{
+    r->phases = t->phases;
+    for (unsigned p = 0; p < N_PHASES; p++)
+        if (x->phase_us[p])
+            t->phases[r->n_phases++] = (struct access_phase){span_str(phase_name((enum phase)p)), x->phase_us[p]};
+    history_put(x->id, span_of(line, access_log_json(r, line)));
+}
+
+static void tell(struct exchange *x, uint64_t us)
+{
+    static _Thread_local char line[ACCESS_LINE_MAX_BYTES]; // nothing below lets another fiber run
+    struct texts texts;
+    struct access_record r = record_of(x, us, &texts);
+    if (x->gen->log != ACCESS_LOG_OFF)
+        write_log(&r, x->gen->log, line);
+    if (x->gen->keeps_history)
+        keep(x, &r, &texts, line);
+    if (tap_is_on())
+        tap_show(x, &r, line);
 }
 
 void account(struct exchange *x)
@@ -69,6 +101,6 @@ void account(struct exchange *x)
     metric_add(set, METRIC_BYTES_OUT, (int64_t)x->client->bytes_out);
     if (x->tries)
         metric_add(set, METRIC_RETRIES, x->tries);
-    if (x->gen->log != ACCESS_LOG_OFF)
-        write_log(x, us);
+    if (x->gen->log != ACCESS_LOG_OFF || x->gen->keeps_history)
+        tell(x, us);
 }

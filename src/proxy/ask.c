@@ -3,12 +3,10 @@
 
 #include <stdarg.h>
 
+#include "admin/history.h"
 #include "admin/metrics.h"
 #include "proxy/generation.h"
-
-#define ASK(fn, word, text) static void ask_##fn(struct ask *k);
-#include "proxy/ask.tbl"
-#undef ASK
+#include "proxy/tap.h"
 
 static const struct {
     struct span word;
@@ -33,7 +31,7 @@ void ask_say(struct ask *k, const char *fmt, ...)
 }
 
 // The supervisor has written the beginning: its JSON object is open.
-static void ask_status(struct ask *k)
+void ask_status(struct ask *k)
 {
     long long open = (long long)metrics_total(METRIC_CONNECTIONS_OPEN), accepted = (long long)metrics_total(METRIC_CONNECTIONS),
               requests = (long long)metrics_total(METRIC_REQUESTS);
@@ -61,18 +59,19 @@ bool ask_knows(struct span line)
     return command_of(line, &i);
 }
 
-void ask_answer(const struct generation *g, struct span line, struct arena *a, int *ret_status, struct span *ret_text)
+bool ask_answer(const struct generation *g, struct span line, int fd, struct arena *a, int *ret_status, struct span *ret_text)
 {
-    struct ask k = {.gen = g, .arena = a, .out = SPAN("")};
+    struct ask k = {.gen = g, .arena = a, .out = SPAN(""), .fd = fd};
     size_t i;
     bool known = command_of(line, &i);
-    for (struct span rest = line; rest.len && k.n_words < ASK_WORDS_MAX;) {
-        struct span word = span_cut(&rest, ' ');
-        if (rest.len == 0 && k.n_words && span_eq(word, SPAN("json")))
-            k.json = true;
-        else
-            k.words[k.n_words++] = word;
+    if (span_ends(line, SPAN(" json"))) {
+        k.json = true;
+        line = span_first(line, line.len - 5);
     }
+    k.rest = line;
+    (void)span_cut(&k.rest, ' ');
+    for (struct span rest = line; rest.len && k.n_words < ASK_WORDS_MAX;)
+        k.words[k.n_words++] = span_cut(&rest, ' ');
     if (known) {
         commands[i].answer(&k);
     } else {
@@ -81,4 +80,45 @@ void ask_answer(const struct generation *g, struct span line, struct arena *a, i
     }
     *ret_status = k.status;
     *ret_text = k.out;
+    return k.fd >= 0;
+}
+
+// ---- Requests that were
+
+void ask_explain(struct ask *k)
+{
+    struct span line = k->n_words == 2 ? history_find(k->words[1], k->arena) : SPAN_NONE;
+    if (line.ptr) {
+        k->out = line;
+        return;
+    }
+    k->status = 1;
+    ask_say(k, "no request with this id is remembered: the last 10,000 or so are\n");
+}
+
+void ask_tap(struct ask *k)
+{
+    struct span why = tap_open(k->fd, k->rest, k->json, k->arena);
+    if (why.ptr) {
+        k->status = 2;
+        k->out = why;
+    } else {
+        k->fd = -1;
+    }
+}
+
+void ask_metrics(struct ask *k)
+{
+    struct chunkq q;
+    chunkq_init(&q);
+    enum err e = metrics_write(&q);
+    char *p = e ? NULL : arena_bytes(k->arena, q.bytes + 1);
+    if (p) {
+        k->out = span_of(p, q.bytes);
+        (void)chunkq_peek(&q, p, q.bytes);
+    } else {
+        k->status = 1;
+        ask_say(k, "out of memory\n");
+    }
+    chunkq_fini(&q);
 }

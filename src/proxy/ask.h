@@ -15,19 +15,26 @@ struct ask {
     const struct generation *gen; // in force; lives until the answer
     struct span words[ASK_WORDS_MAX];
     unsigned n_words; // the command's own word included
-    bool json;        // the last word was `json`, and is left out of words
+    struct span rest; // all behind the command's word, as it came
+    bool json;        // the last word was `json`, and is left out of words and rest
+    int fd;           // the connection that asks; a command that goes on using it sets this to -1
     struct arena *arena;
     struct span out; // the answer so far; in the arena
     int status;      // exit status of the command: 0 fine, 1 failed, 2 not understood
 };
 
-/// Answers one line of words with single spaces between them. Never fails: what is not understood is status 2 and a sentence. The
-/// answer's text lives as long as the arena. Any thread, one at a time.
-void ask_answer(const struct generation *g, struct span line, struct arena *a, int *ret_status, struct span *ret_text);
+/// Answers one line of words with single spaces between them, which came over fd. Never fails: what is not understood is status 2 and a
+/// sentence. The answer's text lives as long as the arena; true: it is to be sent, and fd to be closed, by the caller. False: the
+/// connection was taken over, and its answer goes on. Any thread, one at a time.
+bool ask_answer(const struct generation *g, struct span line, int fd, struct arena *a, int *ret_status, struct span *ret_text);
 /// Whether it is a command of ask.tbl.
 bool ask_knows(struct span line);
 
 /// Adds to the answer. What memory has no room for is left out, and makes the status 1.
 void ask_say(struct ask *k, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+#define ASK(fn, word, text) void ask_##fn(struct ask *k);
+#include "proxy/ask.tbl"
+#undef ASK
 
 #endif

@@ -104,6 +104,7 @@ void build_log(struct builder *b)
 {
     struct generation *g = b->g;
     g->log = ACCESS_LOG_JSON;
+    g->keeps_history = conf_child(conf_root(b->conf), CONF_ADMIN) != NULL;
     g->log_dest = SPAN("stdout");
     for (const struct conf_stmt *s = conf_child(conf_root(b->conf), CONF_LOG); s; s = conf_next(s)) {
         struct span form = s->args[1].text;

@@ -29,7 +29,10 @@ static enum err run_phases(struct exchange *x)
         if (x->answer != ANSWER_NONE && !phases[p].once_answered)
             continue;
         x->phase = (enum phase)p;
+        uint64_t begun = x->gen->keeps_history ? loop_clock_us() : 0;
         enum err e = phases[p].run(x);
+        if (x->gen->keeps_history)
+            x->phase_us[p] = (uint32_t)MIN(loop_clock_us() - begun + 1, (uint64_t)UINT32_MAX);
         if (e)
             return e;
     }

@@ -85,6 +85,7 @@ struct exchange {
     uint16_t upstream_status;
 
     // account
+    uint32_t phase_us[N_PHASES]; // how long each took, where the generation keeps history; 0: it did not run
     enum err reason;
     struct span rule; // FILE:LINE of what decided
     struct span message;

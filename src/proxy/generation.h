@@ -199,6 +199,7 @@ struct generation {
     struct listen_set own; // our own addresses: a forward proxy must not come back to them
     enum access_log log;
     struct metric_set *nowhere; // requests that reach no site and no proxy
+    bool keeps_history;   // somebody can ask: there is a control socket or a dashboard
     struct span log_dest; // "stdout", "stderr" or a file's path
     unsigned max_idle;     // upstream connections kept, a thread
 };

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the files of the commands share.
+#ifndef WEIR_MAIN_CLI_INTERNAL_H
+#define WEIR_MAIN_CLI_INTERNAL_H
+
+#include "conf/conf.h"
+#include "proxy/service.h"
+
+enum { OK = 0, FAILED = 1, BAD_USAGE = 2, CLI_WORDS_MAX = 4 };
+
+struct options {
+    const char *file, *socket, *to, *from, *listen;
+    bool json, write, print;
+    const char *words[CLI_WORDS_MAX]; // arguments that are no options
+    unsigned n_words;
+};
+
+/// The commands, one for each row: they give the exit status.
+#define COMMAND(fn, word, n, usage, text) int command_##fn(const struct options *o);
+#include "main/cli.tbl"
+#undef COMMAND
+
+/// What a command works with: files, memory and a place for mistakes.
+struct workbench {
+    struct conf_source src;
+    struct arena arena;
+    struct conf_diags *diags;
+};
+/// False when memory is out; workbench_fini is to be called all the same.
+bool workbench_init(struct workbench *w);
+void workbench_fini(struct workbench *w);
+/// Loads (a file, or where it has one the text), compiles and runs the tests. NULL with what is wrong in the diagnostics.
+struct generation *workbench_compile(struct workbench *w, const char *file, struct span text);
+
+/// The findings on stderr; BAD_USAGE where an error is among them.
+int cli_report(struct conf_diags *d);
+/// The configuration's file: -c, or weir.conf.
+const char *cli_file(const struct options *o);
+/// The control socket: -s, or the configuration's `admin` statement. NULL after a sentence.
+const char *cli_socket(const struct options *o, struct workbench *w);
+
+#endif
