@@ -6,7 +6,6 @@
 
 enum {
     AT_HAND_BYTES = 64 * 1024,     // content that goes with the head
-    INTERIM_MAX = 16,              // 1xx answers before the final one
     CONTINUE_AFTER_MS = 1000,      // a server that ignores Expect: we say 100 ourselves then
     LOOK_MS = 100,                 // how often a wait looks whether its server is still thought to be well
     WHOLE_MAX_BYTES = 64 * 1024,   // content that is waited for before the head goes on
@@ -128,7 +127,7 @@ static enum err read_response(struct exchange *x, const struct attempt *a)
             return x->resp.upgrade && token_was_offered(x, x->resp.upgrade_token) ? ERR_OK : ERR_UPGRADE_FAILED;
         if (x->resp.status >= 200)
             return ERR_OK;
-        if (interim >= INTERIM_MAX)
+        if (interim >= x->gen->limits.interim)
             return ERR_RESPONSE_TOO_MANY_1XX;
         h1_strip_hop_fields(&x->resp.fields);
         x->said_continue |= x->resp.status == 100;
@@ -161,7 +160,7 @@ static bool perhaps_answered(enum err e)
 
 enum err attempt_run(struct exchange *x, struct upstream_conn *u, const struct attempt *a)
 {
-    x->upstream = upstream_begin(u, x->arena, &x->gen->limits.h1, x->timeouts->between_bytes);
+    x->upstream = upstream_begin(u, x->arena, &x->gen->limits.response, x->timeouts->between_bytes);
     enum err sent = send_request(x);
     if (sent && !perhaps_answered(sent))
         return sent;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Forward proxies: egress, policy.
+#include "proxy/guard.h"
 #include "proxy/throttles.h"
 
 #include "base/num.h"
@@ -94,6 +95,7 @@ void build_proxy(struct builder *b, const struct conf_stmt *s)
     build_egress(b, s, &p->egress);
     p->compress = build_compress(b, s, NULL);
     rules_new(&b->cond, s, &p->clients);
+    p->guard = build_guard(b, s, NULL);
     p->throttles = build_throttles(b, s, arena_printf(b->a, "proxy %.*s", SPAN_ARG(p->name)));
     rules_new(&b->cond, policy, &p->policy);
     p->tls = build_tls(b, s);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Routes: what a path leads to.
+#include "proxy/guard.h"
 #include "proxy/throttles.h"
 
 static struct pool *pool_named(struct builder *b, struct span name)
@@ -123,6 +124,7 @@ void build_route(struct builder *b, const struct conf_stmt *s, const struct time
     build_route_timeouts(s, &r->timeouts);
     rules_new(&b->cond, s, &r->deny);
     build_fields(b, s, &r->fields);
+    r->guard = build_guard(b, s, build_guard(b, s->parent, NULL));
     r->throttles = build_throttles(b, s, build_route_scope(b, s));
     build_upgrades(b, s, r);
     build_rewrites(b, s, r);

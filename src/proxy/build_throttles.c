@@ -79,11 +79,17 @@ static uint64_t owner_of(struct builder *b, const struct conf_stmt *s, struct sp
     return text.ptr ? hash_keyed(text) : 0;
 }
 
+// `limit body` is build_guard.c's.
+static bool is_of_content(const struct conf_stmt *s)
+{
+    return span_eq(s->args[0].text, SPAN("body"));
+}
+
 const struct throttles *build_throttles(struct builder *b, const struct conf_stmt *block, struct span scope)
 {
     unsigned n = 0;
     for (const struct conf_stmt *s = conf_child(block, CONF_LIMIT); s; s = conf_next(s))
-        n++;
+        n += !is_of_content(s);
     if (!n)
         return NULL;
     struct throttles *ts = (struct throttles *)build_alloc(b, sizeof *ts);
@@ -92,6 +98,8 @@ const struct throttles *build_throttles(struct builder *b, const struct conf_stm
         return NULL;
     ts->v = v;
     for (const struct conf_stmt *s = conf_child(block, CONF_LIMIT); s; s = conf_next(s)) {
+        if (is_of_content(s))
+            continue;
         struct throttle *t = &v[ts->n++];
         struct span word = s->args[0].text;
         t->kind = span_eq(word, SPAN("rate")) ? THROTTLE_RATE : span_eq(word, SPAN("requests")) ? THROTTLE_REQUESTS : THROTTLE_CONNECTIONS;

@@ -41,6 +41,10 @@ void build_limits(struct builder *b)
         .h1 = {.line_bytes = (uint32_t)MIN(line, (uint64_t)(1 << 20)),
                .fields = (uint32_t)conf_number(l, CONF_L_FIELDS),
                .fields_bytes = (uint32_t)MIN(bytes, (uint64_t)(1 << 20))},
+        .response = {.line_bytes = (uint32_t)MIN(line, (uint64_t)(1 << 20)),
+                     .fields = (uint32_t)conf_number(l, CONF_L_RESPONSE_FIELDS),
+                     .fields_bytes = (uint32_t)MIN(conf_number(l, CONF_L_RESPONSE_FIELD_BYTES), (uint64_t)(1 << 20))},
+        .interim = (unsigned)conf_number(l, CONF_L_INTERIM),
         .body = conf_number(l, CONF_L_BODY),
     };
 }

@@ -34,6 +34,8 @@ struct timeouts {
 struct limits {
     unsigned connections, per_client;
     struct h1_limits h1;
+    struct h1_limits response; // of servers' heads
+    unsigned interim;          // 1xx answers before the final one
     uint64_t body;
 };
 
@@ -96,6 +98,7 @@ struct route {
     unsigned n_rewrites;
     struct timeouts timeouts;
     struct rules deny; // the route's own, then the site's
+    const struct guard *guard; // its own over its site's; NULL: nothing is asked
     const struct throttles *throttles; // NULL: none
     struct field_ops fields;
     const struct compress *compress; // its own or its site's; NULL: none
@@ -146,6 +149,7 @@ struct proxy {
     struct egress_rules egress;
     struct rules clients; // who may use it at all
     struct rules policy;
+    const struct guard *guard; // NULL: nothing is asked
     const struct throttles *throttles; // NULL: none
     const struct compress *compress; // NULL: none
     bool policy_default_deny;

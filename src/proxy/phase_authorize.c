@@ -2,6 +2,7 @@
 // authorize: may this client do this, here and now? And the answers of routes that need no server, which only those may have.
 #include "proxy/decide.h"
 #include "proxy/files.h"
+#include "proxy/guard.h"
 #include "proxy/page.h"
 #include "proxy/refusals.h"
 #include "proxy/throttles.h"
@@ -144,6 +145,9 @@ enum err phase_authorize(struct exchange *x)
     if (!e)
         e = throttles_admit(x, THROTTLE_UNKNOWN_USER);
     if (e)
+        return e;
+    const struct guard *g = guard_of(x);
+    if (g && (e = guard_check(x, g)))
         return e;
     struct verdict v = decide(x, &in);
     if (v.err == ERR_CHALLENGED && challenge_is_met(x)) {

@@ -4,6 +4,7 @@
 
 #include "proxy/content.h"
 #include "proxy/exchange.h"
+#include "proxy/guard.h"
 #include "proxy/tunnel.h"
 #include "proxy/upload.h"
 
@@ -77,7 +78,7 @@ static enum err relay_content(struct exchange *x, struct chunkq *q, uint64_t sen
         if (e && e != ERR_EOF)
             return e;
         sent += q->bytes;
-        e = content_send(x, q, u->response_complete, u->trailers.n ? &u->trailers : NULL, !u->response_complete && !u->ops->ready(u));
+        e = content_send(x, q, u->response_complete, guard_trailers(x, true, &u->trailers), !u->response_complete && !u->ops->ready(u));
         if (e)
             return e;
     }
@@ -97,7 +98,7 @@ static enum err deliver_upstream(struct exchange *x)
         bool end = u->response_complete && u->trailers.n == 0;
         e = content_send_head(x, &q, end);
         if (!e && u->response_complete && !end)
-            e = content_send(x, &q, true, &u->trailers, false);
+            e = content_send(x, &q, true, guard_trailers(x, true, &u->trailers), false);
     }
     if (!e)
         e = relay_content(x, &q, sent);

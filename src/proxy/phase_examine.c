@@ -2,6 +2,7 @@
 // examine: may this response pass, and with which fields?
 #include "http/date.h"
 #include "proxy/exchange.h"
+#include "proxy/guard.h"
 #include "proxy/https.h"
 #include "proxy/thread.h"
 #include "proxy/transform.h"
@@ -18,7 +19,10 @@ static enum err add_date(struct exchange *x)
 // What is for one hop goes, Via comes (RFC 9110 7.6).
 static enum err pass_on(struct exchange *x)
 {
+    const struct guard *g = guard_of(x);
     h1_strip_hop_fields(&x->resp.fields);
+    if (g)
+        guard_filter(g->keep_response, &x->resp.fields);
     return via_append(&x->resp.fields, x->arena, x->resp.version);
 }
 

@@ -4,6 +4,7 @@
 #include "proxy/affinity.h"
 #include "proxy/attempt.h"
 #include "proxy/connection.h"
+#include "proxy/guard.h"
 #include "proxy/thread.h"
 #include "proxy/upload.h"
 #include "proxy/upstream_request.h"
@@ -229,7 +230,7 @@ static enum err fetch_tunnel(struct exchange *x)
 
 enum err phase_fetch(struct exchange *x)
 {
-    x->body_limit = x->gen->limits.body;
+    x->body_limit = guard_body_limit(x);
     if (x->req->framing.kind == FRAMING_LENGTH && x->body_limit && x->req->framing.length > x->body_limit)
         return ERR_CONTENT_TOO_LARGE;
     if (x->tunnel_wanted)

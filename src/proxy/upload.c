@@ -2,6 +2,7 @@
 #include "proxy/upload.h"
 
 #include "proxy/attempt.h"
+#include "proxy/guard.h"
 
 enum { UPLOAD_WANT_BYTES = 64 * 1024 };
 
@@ -24,7 +25,7 @@ static enum err pump(struct exchange *x, struct chunkq *q)
             fiber_cancel(x->fiber, ERR_CONTENT_TOO_LARGE);
             return ERR_CONTENT_TOO_LARGE;
         }
-        const struct fields *trailers = end && x->client->trailers.n ? &x->client->trailers : NULL;
+        const struct fields *trailers = end ? guard_trailers(x, false, &x->client->trailers) : NULL;
         e = x->upstream->ops->send(x->upstream, q, end, trailers);
         if (e || end)
             return e;

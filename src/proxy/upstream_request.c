@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/upstream_request.h"
+#include "proxy/guard.h"
 #include "proxy/transform.h"
 
 #include "base/ascii.h"
@@ -196,9 +197,11 @@ static bool passes(const struct exchange *x, const struct field *f)
 static enum err copy_fields(struct exchange *x)
 {
     const struct fields *in = &x->req->fields;
+    const struct guard *g = guard_of(x);
+    const struct guard_names *keep = g ? g->keep_request : NULL;
     for (uint32_t i = 0; i < in->n; i++) {
         const struct field *f = &in->v[i];
-        if (!passes(x, f))
+        if (!passes(x, f) || (keep && !guard_keeps(keep, f)))
             continue;
         enum err e = f->id == FIELD_OTHER ? fields_add_named(&x->out.fields, f->name, f->value)
                                           : fields_add(&x->out.fields, (enum field_id)f->id, f->value);
