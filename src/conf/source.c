@@ -62,12 +62,31 @@ bool conf_source_put(struct conf_source *s, const char *path, struct span conten
     return f && keep(f, content);
 }
 
+static void stamp(const struct stat *st, struct conf_stamp *ret)
+{
+    *ret = (struct conf_stamp){
+        .inode = st->st_ino,
+        .size = (uint64_t)st->st_size,
+        .modified_ns = (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec,
+        .changed_ns = (int64_t)st->st_ctim.tv_sec * 1000000000 + st->st_ctim.tv_nsec,
+    };
+}
+
+void conf_stamp_take(const char *path, struct conf_stamp *ret)
+{
+    struct stat st;
+    *ret = (struct conf_stamp){0};
+    if (stat(path, &st) == 0)
+        stamp(&st, ret);
+}
+
 // The content is secret memory.
-static const char *read_all(int fd, struct span *ret)
+static const char *read_all(int fd, struct span *ret, struct conf_stamp *ret_stamp)
 {
     struct stat st;
     if (fstat(fd, &st) || !S_ISREG(st.st_mode))
         return "it is no regular file";
+    stamp(&st, ret_stamp);
     if (st.st_size > CONF_FILE_MAX_BYTES)
         return "it is too large";
     size_t cap = (size_t)st.st_size, n = 0;
@@ -103,8 +122,9 @@ bool conf_source_read(struct conf_source *s, const char *path, struct span *ret,
         return false;
     }
     struct span content = SPAN_NONE;
+    struct conf_stamp read_stamp = {0};
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    const char *why = fd < 0 ? strerror(errno) : read_all(fd, &content);
+    const char *why = fd < 0 ? strerror(errno) : read_all(fd, &content, &read_stamp);
     if (fd >= 0)
         close(fd);
     if (why) {
@@ -117,13 +137,32 @@ bool conf_source_read(struct conf_source *s, const char *path, struct span *ret,
         *ret_why = "out of memory";
         return false;
     }
+    f->stamp = read_stamp;
     *ret = f->content = content;
+    return true;
+}
+
+void conf_source_mark_text(struct conf_source *s, const char *const *except)
+{
+    for (struct conf_file *f = s->files; f; f = f->next) {
+        f->text = true;
+        for (const char *const *e = except; *e; e++)
+            if (strcmp(*e, f->path) == 0)
+                f->text = false;
+    }
+}
+
+bool conf_source_take_text(struct conf_source *s, const struct conf_source *from)
+{
+    for (const struct conf_file *f = from->files; f; f = f->next)
+        if (f->text && !conf_source_put(s, f->path, f->content))
+            return false;
     return true;
 }
 
 const char **conf_source_glob(struct conf_source *s, const char *pattern)
 {
-    if (!s->disk) { // what was found before stands in the bundle under the pattern's own name
+    if (!s->disk || find(s, pattern)) { // what was found before stands in the bundle under the pattern's own name
         struct conf_file *f = find(s, pattern);
         const char **list = (const char **)arena_zalloc(&s->arena, 2 * sizeof *list);
         if (!list)

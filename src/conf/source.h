@@ -8,10 +8,19 @@
 
 enum { CONF_FILE_MAX_BYTES = 64 << 20 };
 
+/// What tells that a file is not the one any more that was read.
+struct conf_stamp {
+    uint64_t inode, size; // inode 0: nothing is there
+    int64_t modified_ns, changed_ns;
+};
+void conf_stamp_take(const char *path, struct conf_stamp *ret);
+
 struct conf_file {
     const char *path;
     struct span content; // secret memory: it may be a key
     bool missing;
+    bool text;               // of the configuration itself, or found by a pattern
+    struct conf_stamp stamp; // of a file on the disk
     struct conf_file *next;
 };
 
@@ -35,6 +44,10 @@ void conf_source_fini(struct conf_source *s);
 bool conf_source_read(struct conf_source *s, const char *path, struct span *ret, const char **ret_why);
 /// Paths that match a glob pattern, in order, NULL-terminated; only what exists.
 const char **conf_source_glob(struct conf_source *s, const char *pattern);
+/// From now on what is there counts as the configuration's own text, but for the files named (NULL-terminated).
+void conf_source_mark_text(struct conf_source *s, const char *const *except);
+/// Takes the configuration's text over from another source, which may then be let go.
+bool conf_source_take_text(struct conf_source *s, const struct conf_source *from);
 /// Puts a file in without reading it.
 bool conf_source_put(struct conf_source *s, const char *path, struct span content);
 /// The descriptor (O_PATH, the source's own) of a folder; -1 with *ret_why where it cannot be opened.

@@ -156,6 +156,7 @@ static void run_loop(struct supervisor *s)
             s->reload_wanted = false;
             supervisor_reload(s, -1);
         }
+        supervisor_look_at_files(s);
         supervisor_watch(s);
     }
 }
@@ -188,7 +189,7 @@ static int begin(struct supervisor *s)
 {
     char error[LISTEN_ERROR_MAX];
     struct conf_diags *d = conf_diags_new();
-    s->gen = d ? supervisor_load(s, d) : NULL;
+    s->gen = d ? supervisor_load(s, NULL, d) : NULL;
     struct span text = d ? conf_diags_text(d) : SPAN("out of memory\n");
     fprintf(stderr, "%.*s", SPAN_ARG(text));
     conf_diags_free(d);

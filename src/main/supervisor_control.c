@@ -55,7 +55,8 @@ static void status_text(struct supervisor *s, bool json, struct arena *a, struct
         addr_format(&s->listeners[i].addr, text);
         out = arena_join(a, out, arena_printf(a, json ? "%s\"%s\"" : "%s %s", json && i ? ", " : "", text));
     }
-    *ret = arena_join(a, out, json ? SPAN("]") : SPAN("\n"));
+    out = arena_join(a, out, json ? SPAN("], \"certificates\": ") : SPAN("\n"));
+    *ret = arena_join(a, out, generation_certificates(s->gen, a, json));
 }
 
 // The supervisor's part, then the worker's where there is one.

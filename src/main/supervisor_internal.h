@@ -44,6 +44,10 @@ struct supervisor {
     char control_path[ADDR_PATH_MAX + 1];
     struct proposal next;
     bool reload_wanted, reload_again; // a SIGHUP came when none could be begun, or its worker ended
+    struct {
+        uint64_t look_at_ms;
+        uint64_t last, tried; // what was seen, and what a reload was tried for
+    } files;
     uint64_t last_tick_ms, started_ms;
     int status;
 };
@@ -69,16 +73,22 @@ void supervisor_watch(struct supervisor *s);
 
 // ---- supervisor_reload.c
 unsigned supervisor_count_threads(const struct conf *c);
-/// Reads and checks the configuration. NULL with diagnostics.
-struct generation *supervisor_load(struct supervisor *s, struct conf_diags *d);
+/// Reads and checks the configuration; text: the source whose text it is, and only other files are read (NULL: all). NULL with diagnostics.
+struct generation *supervisor_load(struct supervisor *s, const struct conf_source *text, struct conf_diags *d);
 /// Begins a reload; asker is the control connection to tell, or -1.
 void supervisor_reload(struct supervisor *s, int asker);
+/// Builds the configuration in force anew over its files, which have changed.
+void supervisor_reload_files(struct supervisor *s);
 /// The worker's word on it.
 void supervisor_reload_done(struct supervisor *s, struct channel_msg *m);
 /// The configuration under way does not come into force: takes back what was opened for it.
 void supervisor_reject(struct supervisor *s, struct span why);
 int supervisor_open_log(const struct generation *g);
 void supervisor_reopen_log(struct supervisor *s);
+
+// ---- supervisor_files.c
+/// Looks after the files that the configuration names; to be called often.
+void supervisor_look_at_files(struct supervisor *s);
 
 // ---- supervisor_control.c
 /// Opens the control socket where the configuration has one. False with a sentence on stderr.

@@ -17,8 +17,9 @@
 #include "main/diff.h"
 
 // The files go with the configuration: the worker is sent them, and what is built from it later may ask for them.
-static struct conf *load_file(const char *file, struct conf_diags *d)
+static struct conf *load_file(const char *file, const struct conf_source *text, struct conf_diags *d)
 {
+    static const char *const apart[] = {"/etc/hosts", "/etc/resolv.conf", NULL};
     struct span ignored;
     const char *why;
     struct conf_source *src = (struct conf_source *)mem_alloc(sizeof *src);
@@ -26,10 +27,11 @@ static struct conf *load_file(const char *file, struct conf_diags *d)
         return NULL;
     conf_source_init(src, true);
     // The worker cannot read these itself.
-    (void)conf_source_read(src, "/etc/hosts", &ignored, &why);
-    (void)conf_source_read(src, "/etc/resolv.conf", &ignored, &why);
-    struct conf *c = conf_load(src, file, d);
+    for (const char *const *p = apart; *p; p++)
+        (void)conf_source_read(src, *p, &ignored, &why);
+    struct conf *c = !text || conf_source_take_text(src, text) ? conf_load(src, file, d) : NULL;
     if (c) {
+        conf_source_mark_text(src, apart);
         conf_own_files(c);
         return c;
     }
@@ -38,9 +40,9 @@ static struct conf *load_file(const char *file, struct conf_diags *d)
     return NULL;
 }
 
-struct generation *supervisor_load(struct supervisor *s, struct conf_diags *d)
+struct generation *supervisor_load(struct supervisor *s, const struct conf_source *text, struct conf_diags *d)
 {
-    struct conf *c = s->file ? load_file(s->file, d) : conf_load_text(s->text, "quick", d);
+    struct conf *c = s->file ? load_file(s->file, text, d) : conf_load_text(s->text, "quick", d);
     struct generation *g = c ? generation_new(c, d, s->number + 1) : NULL;
     conf_unref(c);
     if (g && !generation_run_tests(g, d)) {
@@ -197,13 +199,13 @@ static bool prepare(struct supervisor *s, struct proposal *p, struct span *ret_w
 }
 
 // Reads the configuration; sends it to the worker where it is sound. The outcome is told by reload_done or reject.
-static void propose(struct supervisor *s, int asker)
+static void propose(struct supervisor *s, int asker, const struct conf_source *text)
 {
     struct proposal p = {.asker = asker, .again = s->reload_again};
     struct span why;
     s->reload_again = false;
     struct conf_diags *d = conf_diags_new();
-    p.gen = d ? supervisor_load(s, d) : NULL;
+    p.gen = d ? supervisor_load(s, text, d) : NULL;
     if (p.gen && prepare(s, &p, &why)) {
         s->next = p;
         if (!send_proposal(s))
@@ -219,12 +221,18 @@ void supervisor_reload(struct supervisor *s, int asker)
 {
     bool busy = s->channel < 0 || s->next.gen;
     if (s->file && !busy) {
-        propose(s, asker);
+        propose(s, asker, NULL);
         return;
     }
     s->reload_wanted |= s->file && asker < 0; // a signal has nobody who could ask again
     if (asker >= 0)
         control_answer(asker, 1, s->file ? SPAN("another reload is under way, or the worker is being restarted\n") : SPAN("there is no configuration file\n"));
+}
+
+void supervisor_reload_files(struct supervisor *s)
+{
+    fprintf(stderr, "weir: a file that the configuration names has changed\n");
+    propose(s, -1, conf_files(generation_conf(s->gen)));
 }
 
 static void adopt(struct supervisor *s)

@@ -24,6 +24,9 @@ bool generation_run_tests(const struct generation *g, struct conf_diags *diags);
 /// `weir explain`: appends the answer, phase by phase, to the arena's text. False for a question that cannot be read.
 bool generation_explain(const struct generation *g, struct span question, struct arena *a, struct span *ret_text);
 
+/// When its certificates expire, by site: lines, or a JSON array.
+struct span generation_certificates(const struct generation *g, struct arena *a, bool json);
+
 /// An address that the generation wants to listen at.
 struct listener_spec {
     struct addr addr;
