@@ -111,7 +111,7 @@ struct loop { // NOLINT(clang-analyzer-optin.performance.Padding): by use
     // Hot
     uint64_t now_ms;
     struct fiber *current;
-    struct list ready, yielded;
+    struct list ready, yielded, tasks;
     void *context;   // of the loop itself while a fiber runs
     struct io **ios; // by descriptor
     uint32_t n_ios;

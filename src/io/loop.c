@@ -41,6 +41,7 @@ enum err loop_new(struct loop **ret)
     }
     list_init(&l->ready);
     list_init(&l->yielded);
+    list_init(&l->tasks);
     l->now_ms = sys_clock_us() / 1000;
     wheel_init(&l->wheel, l->now_ms);
     l->wall_turn = UINT64_MAX;
@@ -169,9 +170,32 @@ static void run_posted(struct loop *l)
 
 // ---- The turn
 
+void loop_task_set(struct loop_task *k)
+{
+    if (list_empty(&k->node))
+        list_push_back(&loop_current->tasks, &k->node);
+}
+
+// What fibers do because of a task may set it again: a few times in the same turn, then others have theirs.
+static void run_tasks(struct loop *l)
+{
+    enum { ROUNDS = 3 };
+    for (unsigned i = 0; i < ROUNDS && !list_empty(&l->tasks); i++) {
+        struct list now;
+        list_init(&now);
+        list_take_all(&l->tasks, &now);
+        while (!list_empty(&now)) {
+            struct loop_task *k = container_of(now.next, struct loop_task, node);
+            list_remove(&k->node);
+            k->fn(k);
+        }
+        fiber_run_ready(l);
+    }
+}
+
 static int timeout_ms(struct loop *l)
 {
-    if (!list_empty(&l->ready) || !list_empty(&l->yielded) ||
+    if (!list_empty(&l->ready) || !list_empty(&l->yielded) || !list_empty(&l->tasks) ||
         atomic_load_explicit(&l->posted, memory_order_relaxed))
         return 0;
     uint64_t next = wheel_next(&l->wheel);
@@ -218,6 +242,8 @@ static bool turn(struct loop *l)
     run_timers(l);
     run_posted(l);
     fiber_run_ready(l);
+    if (!list_empty(&l->tasks))
+        run_tasks(l);
     return true;
 }
 

@@ -58,6 +58,28 @@ static inline bool timer_is_set(const struct timer *t)
     return !list_empty(&t->node);
 }
 
+/// Something to do once this turn's events and fibers have run (to send what they produced in one go), embedded in what it belongs to.
+/// fn runs on the loop, not on a fiber, and may free the task or set it again.
+struct loop_task {
+    struct list node;
+    void (*fn)(struct loop_task *k);
+};
+static inline void loop_task_init(struct loop_task *k, void (*fn)(struct loop_task *k))
+{
+    list_init(&k->node);
+    k->fn = fn;
+}
+/// Nothing where it is set already. From the loop's thread.
+void loop_task_set(struct loop_task *k);
+static inline void loop_task_cancel(struct loop_task *k)
+{
+    list_remove(&k->node);
+}
+static inline bool loop_task_is_set(const struct loop_task *k)
+{
+    return !list_empty(&k->node);
+}
+
 /// A message to a loop, from any thread; owned by the sender until fn runs on the receiving loop.
 struct loop_msg {
     struct loop_msg *next;

@@ -129,6 +129,7 @@ static void add_site(struct builder *b, const struct conf_stmt *s, const struct 
     l->settings.idle_ms = t.idle;
     l->settings.between_ms = t.between_bytes;
     l->settings.handshake_ms = t.handshake;
+    l->settings.h2c |= conf_child(s, CONF_H2C) != NULL;
     add_names(b, l, s, site, names);
     build_tls_listener(b, at, l, site, tls);
 }

@@ -58,7 +58,7 @@ static void build_egress(struct builder *b, const struct conf_stmt *proxy, struc
             conf_error(b->diags, NULL, NULL, "out of memory");
 }
 
-static void add_listener(struct builder *b, const struct proxy *p, const struct conf_stmt *at, const struct conf_value *v, bool tls)
+static void add_listener(struct builder *b, const struct proxy *p, const struct conf_stmt *at, const struct conf_value *v, bool tls, bool h2c)
 {
     struct addr a;
     struct listener *l = build_address(b, v, &a) ? build_listener(b, v, &a, LISTENER_PROXY) : NULL;
@@ -70,6 +70,8 @@ static void add_listener(struct builder *b, const struct proxy *p, const struct 
     l->settings.idle_ms = p->timeouts.idle;
     l->settings.between_ms = p->timeouts.between_bytes;
     l->settings.handshake_ms = p->timeouts.handshake;
+    l->settings.absolute = true;
+    l->settings.h2c = h2c;
     if (tls)
         build_tls_proxy(b, at, l, p);
 }
@@ -99,8 +101,9 @@ void build_proxy(struct builder *b, const struct conf_stmt *s)
     p->throttles = build_throttles(b, s, arena_printf(b->a, "proxy %.*s", SPAN_ARG(p->name)));
     rules_new(&b->cond, policy, &p->policy);
     p->tls = build_tls(b, s);
+    bool h2c = conf_child(s, CONF_H2C) != NULL;
     for (unsigned i = 0; i < s->n_args; i++)
-        add_listener(b, p, s, &s->args[i], false);
+        add_listener(b, p, s, &s->args[i], false, h2c);
     for (const struct conf_stmt *l = conf_child(s, CONF_LISTEN); l; l = conf_next(l))
-        add_listener(b, p, l, &l->args[0], conf_option(l, "tls") != NULL);
+        add_listener(b, p, l, &l->args[0], conf_option(l, "tls") != NULL, h2c);
 }

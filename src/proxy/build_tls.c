@@ -4,7 +4,7 @@
 
 #include "proxy/build.h"
 
-static const struct span protocols = SPAN_INIT("\x08http/1.1");
+static const struct span protocols = SPAN_INIT("\x02h2\x08http/1.1");
 
 static const char *add(void *arg, struct span cert, struct span key, struct span password, bool *ret_key_file)
 {

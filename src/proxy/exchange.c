@@ -103,7 +103,7 @@ static void begin(struct exchange *x, struct client_conn *c, struct client_strea
     chunkq_init(&x->ahead);
     fields_init(&x->resp.fields, a);
     x->id = request_id_make(a);
-    io_watch(&c->t.io, x->fiber);
+    s->ops->watch(s, x->fiber);
 }
 
 static void end(struct exchange *x)
@@ -112,8 +112,8 @@ static void end(struct exchange *x)
     exchange_leave_server(x, x->reason);
     if (x->holds)
         throttles_release(x);
-    io_watch(&x->conn->t.io, NULL);
-    if (!x->reason && !client_confirm_delivery(x->client))
+    x->client->ops->watch(x->client, NULL);
+    if (!x->reason && !x->client->ops->confirm(x->client))
         x->reason = ERR_CANCELED;
     account(x);
     content_drop_filters(x);

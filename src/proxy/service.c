@@ -15,6 +15,7 @@
 #include "proxy/peers.h"
 #include "proxy/thread.h"
 #include "proxy/throttles.h"
+#include "session/h2.h"
 
 enum { ACCEPT_RETRY_MS = 50, ACCEPT_BATCH = 64 };
 
@@ -59,10 +60,22 @@ static void on_closed(struct client_conn *c)
 static void serve(struct client_conn *c, struct client_stream *st, struct request *req, struct arena *a)
 {
     service_renew_client((struct service *)c->owner, c);
+    // Another stream of the connection may take it over to a newer one meanwhile.
+    struct generation *own = st->shared ? generation_ref(container_of(c, struct service_client, conn)->gen) : NULL;
     exchange_serve(c, st, req, a);
+    if (own)
+        generation_unref(own);
 }
 
-static const struct client_hooks hooks = {.serve = serve, .refuse = exchange_refuse, .closed = on_closed};
+static void refuse(struct client_conn *c, struct client_stream *st, struct request *req, struct arena *a, enum err e)
+{
+    struct generation *own = st->shared ? generation_ref(container_of(c, struct service_client, conn)->gen) : NULL;
+    exchange_refuse(c, st, req, a, e);
+    if (own)
+        generation_unref(own);
+}
+
+static const struct client_hooks hooks = {.serve = serve, .refuse = refuse, .closed = on_closed};
 
 static void admit_client(struct service_listener *sl, int fd, const struct addr *peer)
 {
@@ -228,10 +241,7 @@ void service_renew_client(struct service *s, struct client_conn *c)
         return;
     const struct listener *l = generation_listener(s->gen, &((const struct listener *)c->listener)->spec.addr);
     if (!l) {
-        if (c->busy)
-            c->draining = true;
-        else
-            client_drain(c);
+        client_drain(c);
         return;
     }
     generation_unref(sc->gen);
@@ -302,6 +312,7 @@ void service_free(struct service *s)
         dns_free(s->dns);
     slab_fini(&s->client_slab);
     codec_thread_fini();
+    h2_thread_fini();
     generation_unref(s->gen);
     mem_free(s);
 }

@@ -11,6 +11,7 @@
 #include "session/transport.h"
 
 struct client_conn;
+struct client_h2;
 struct client_settings;
 
 /// What a listener's configuration says of its clients. The owner keeps it alive while connections have it.
@@ -29,6 +30,8 @@ struct client_settings {
     const void *secure_arg; // for secure
     uint64_t handshake_ms;  // how long that may take
     struct span alpn;       // protocols for secure to agree on, ours first, as RFC 7301 writes the list
+    bool h2c;               // HTTP/2 with prior knowledge is taken where there is no secure
+    bool absolute;          // requests ask for others' servers: a target of HTTP/2 is written as an absolute URI
 };
 
 struct client_hooks {
@@ -53,8 +56,9 @@ struct client_conn {
     void *owner;
     void *listener; // the owner's
     struct addr peer;
+    struct client_h2 *h2; // NULL: HTTP/1
     uint32_t n_requests;
-    bool busy;     // a fiber serves it
+    bool busy;     // a fiber serves it; of HTTP/2: it has streams
     bool draining; // ends after the present answer
     bool reset;    // to be closed by a reset
     bool begun;    // its layer, where it has one, is there
@@ -64,14 +68,10 @@ struct client_conn {
 /// failure fd is closed and `closed` is not called. May serve a request that is there at once. From the loop
 /// only.
 MUST_USE enum err client_start(struct client_conn *c, int fd);
-/// Closes it at once where it is idle and nothing has arrived; otherwise it ends after its present answer. From the loop only.
+/// Closes it at once where it is idle and nothing has arrived; otherwise it ends after its present answers (HTTP/2 says so by a GOAWAY
+/// in two steps). From the loop; of a busy one also from its fibers.
 void client_drain(struct client_conn *c);
 /// Closes an idle one without a look.
 void client_drop(struct client_conn *c);
-/// After the answer went out: whether it surely reached a client that could also have left. Waits for the
-/// acknowledgement only where the client had half-closed its side. False: it is gone.
-bool client_confirm_delivery(struct client_stream *s);
-/// For a stream of HTTP/1: its connection.
-struct client_conn *client_of(struct client_stream *s);
 
 #endif

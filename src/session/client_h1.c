@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // HTTP/1 on the client's side.
 #include "base/check.h"
-#include "session/client.h"
+#include "session/client_h2.h"
 #include "session/h1_content.h"
 
 enum {
@@ -29,11 +29,6 @@ struct client_h1 {
 static struct client_h1 *h1_of(struct client_stream *s)
 {
     return container_of(s, struct client_h1, stream);
-}
-
-struct client_conn *client_of(struct client_stream *s)
-{
-    return h1_of(s)->conn;
 }
 
 // What a failed receive of a request's content means.
@@ -277,6 +272,39 @@ static void h1_end_write(struct client_stream *s)
     transport_end_write(&h1_of(s)->conn->t);
 }
 
+static void h1_watch(struct client_stream *s, struct fiber *f)
+{
+    io_watch(&h1_of(s)->conn->t.io, f);
+}
+
+// A client that had ended its direction may have left for good: only its acknowledgement of the answer tells.
+static void wait_for_acknowledgement(struct client_h1 *h)
+{
+    struct transport *t = &h->conn->t;
+    transport_end_write(t);
+    for (uint64_t end = loop_now_ms() + CONFIRM_MS; loop_now_ms() < end;) {
+        char sink;
+        size_t n;
+        (void)!transport_recv_now(t, &sink, 1, &n); // it notes a reset
+        if (t->io.state & IO_BROKEN) {
+            h->stream.broken = true;
+            return;
+        }
+        if (io_unacked(&t->io) == 0 || fiber_sleep(5))
+            return;
+    }
+}
+
+static bool h1_confirm(struct client_stream *s)
+{
+    struct client_h1 *h = h1_of(s);
+    if (!s->broken && (h->conn->t.io.state & IO_PEER_ENDED) && h1_input_len(&h->input) == 0) {
+        s->close = true;
+        wait_for_acknowledgement(h);
+    }
+    return !s->broken;
+}
+
 static const struct client_ops h1_ops = {
     .read = h1_read,
     .send_interim = h1_send_interim,
@@ -287,6 +315,8 @@ static const struct client_ops h1_ops = {
     .take_buffered = h1_take_buffered,
     .ready = h1_ready,
     .end_write = h1_end_write,
+    .watch = h1_watch,
+    .confirm = h1_confirm,
 };
 
 // Reads until a head is complete. ERR_AGAIN: nothing came at all, so the connection may go idle. ERR_EOF: it
@@ -365,35 +395,7 @@ static void linger(struct client_h1 *h)
     }
 }
 
-// A client that had ended its direction may have left for good: only its acknowledgement of the answer tells.
-static void confirm(struct client_h1 *h)
-{
-    struct transport *t = &h->conn->t;
-    transport_end_write(t);
-    for (uint64_t end = loop_now_ms() + CONFIRM_MS; loop_now_ms() < end;) {
-        char sink;
-        size_t n;
-        (void)!transport_recv_now(t, &sink, 1, &n); // it notes a reset
-        if (t->io.state & IO_BROKEN) {
-            h->stream.broken = true;
-            return;
-        }
-        if (io_unacked(&t->io) == 0 || fiber_sleep(5))
-            return;
-    }
-}
-
-bool client_confirm_delivery(struct client_stream *s)
-{
-    struct client_h1 *h = h1_of(s);
-    if (!s->broken && (h->conn->t.io.state & IO_PEER_ENDED) && h1_input_len(&h->input) == 0) {
-        s->close = true;
-        confirm(h);
-    }
-    return !s->broken;
-}
-
-static void conn_close(struct client_conn *c)
+void client_conn_close(struct client_conn *c)
 {
     timer_cancel(&c->timer);
     if (c->reset)
@@ -466,6 +468,29 @@ static bool begin(struct client_conn *c)
     return likely(!s->secure) || !s->secure(&c->t, s, deadline_in(s->handshake_ms));
 }
 
+static bool agreed_on_h2(const struct client_conn *c)
+{
+    return c->t.info && span_eq(c->t.info->alpn, SPAN("h2"));
+}
+
+// The first line of HTTP/2's preface reads as a request of HTTP/1 (RFC 9113 3.4).
+static bool begins_h2c(const struct client_h1 *h)
+{
+    const struct client_conn *c = h->conn;
+    return c->n_requests == 0 && !c->t.info && span_starts(h1_input_span(&h->input), SPAN("PRI * HTTP/2.0\r\n\r\n"));
+}
+
+// The connection is no longer this fiber's business; what it was asked for by HTTP/2 is looked at on the loop.
+static void become_h2(struct client_h1 *h)
+{
+    struct client_conn *c = h->conn;
+    enum err e = client_h2_start(c, h1_input_span(&h->input));
+    h1_input_clear(&h->input);
+    arena_fini(h->arena);
+    if (e)
+        client_conn_close(c);
+}
+
 static void client_fiber(void *arg)
 {
     struct client_conn *c = (struct client_conn *)arg;
@@ -477,8 +502,11 @@ static void client_fiber(void *arg)
     h.conn = c;
     h.arena = &a;
     arena_init(&a, 0);
-    if (unlikely(!c->begun))
+    if (unlikely(!c->begun)) {
         go_on = begin(c);
+        if (go_on && agreed_on_h2(c))
+            return become_h2(&h);
+    }
     while (go_on) {
         h.limits = c->settings->limits;
         enum err e = read_head(&h, &head);
@@ -492,6 +520,8 @@ static void client_fiber(void *arg)
             refuse_head(&h, &head, &a, e);
             break;
         }
+        if (unlikely(c->settings->h2c) && begins_h2c(&h))
+            return become_h2(&h);
         go_on = serve_one(&h, &head, &a);
         arena_reset(&a);
     }
@@ -504,7 +534,7 @@ static void client_fiber(void *arg)
         timer_set(&c->timer, deadline_in(c->settings->idle_ms));
         return;
     }
-    conn_close(c);
+    client_conn_close(c);
 }
 
 static void wake(struct client_conn *c)
@@ -514,7 +544,7 @@ static void wake(struct client_conn *c)
     c->busy = true;
     if (fiber_start(client_fiber, c, NULL)) {
         c->busy = false;
-        conn_close(c);
+        client_conn_close(c);
     }
 }
 
@@ -522,14 +552,14 @@ static void on_idle_event(struct io *io)
 {
     struct client_conn *c = container_of(io, struct client_conn, t.io);
     if (io->state & IO_BROKEN)
-        conn_close(c);
+        client_conn_close(c);
     else if (io->state & (IO_READABLE | IO_PEER_ENDED))
         wake(c);
 }
 
 static void on_idle_timer(struct timer *t)
 {
-    conn_close(container_of(t, struct client_conn, timer));
+    client_conn_close(container_of(t, struct client_conn, timer));
 }
 
 enum err client_start(struct client_conn *c, int fd)
@@ -538,6 +568,7 @@ enum err client_start(struct client_conn *c, int fd)
     c->t.ops = NULL;
     c->t.layer = NULL;
     c->t.info = NULL;
+    c->h2 = NULL;
     c->n_requests = 0;
     c->busy = c->draining = c->reset = c->begun = false;
     enum err e = io_open(&c->t.io, fd);
@@ -550,13 +581,19 @@ enum err client_start(struct client_conn *c, int fd)
 void client_drain(struct client_conn *c)
 {
     c->draining = true;
+    if (c->h2)
+        client_h2_drain(c);
     // A request may have arrived that nobody has looked at yet: closing over it would reset the connection.
-    if (!c->busy)
+    else if (!c->busy)
         wake(c);
 }
 
 void client_drop(struct client_conn *c)
 {
+    if (c->h2) {
+        client_h2_drop(c);
+        return;
+    }
     CHECK(!c->busy); // its fiber's stack would be lost
-    conn_close(c);
+    client_conn_close(c);
 }

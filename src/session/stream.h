@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // One exchange's way to its client, and one to its upstream, whatever version of HTTP carries them. The
-// proxy's phases know only this; HTTP/1 (client_h1.c, upstream_h1.c) and later HTTP/2 implement it. All
+// proxy's phases know only this; HTTP/1 (client_h1.c, upstream_h1.c) and HTTP/2 (client_h2.c) implement it. All
 // operations run on a fiber and may wait.
 #ifndef WEIR_SESSION_STREAM_H
 #define WEIR_SESSION_STREAM_H
@@ -38,6 +38,11 @@ struct client_ops {
     bool (*ready)(const struct client_stream *s);
     /// In a tunnel: nothing more will be sent.
     void (*end_write)(struct client_stream *s);
+    /// While set, ERR_CANCELED is sent to f as soon as the client has given the exchange up, or has already. NULL ends it, which must
+    /// happen before f ends.
+    void (*watch)(struct client_stream *s, struct fiber *f);
+    /// After the answer went out: whether it surely reached a client that could also have left. False: it is gone.
+    bool (*confirm)(struct client_stream *s);
 };
 
 struct client_stream {
@@ -47,7 +52,8 @@ struct client_stream {
     uint64_t head_bytes_in, bytes_in, bytes_out; // on this exchange
     bool request_complete;                       // its content was read to the end
     bool head_sent;                              // a final head went out
-    bool close;                                  // the connection ends after this exchange
+    bool close;                                  // the connection ends after this exchange (HTTP/1)
+    bool shared;                                 // the connection carries others at the same time
     bool broken;                                 // nothing more can be sent
     struct fields trailers; // of the request, valid after read gave ERR_EOF; n == 0: none
 };

@@ -24,6 +24,9 @@ struct transport_ops {
     enum err (*recv)(struct transport *t, void *buf, size_t cap, uint64_t deadline, size_t *ret_n);
     enum err (*recv_now)(struct transport *t, void *buf, size_t cap, size_t *ret_n);
     enum err (*send_queue)(struct transport *t, struct chunkq *q, uint64_t stall_ms);
+    /// Sends what goes without a wait. ERR_AGAIN: something is left in q or in the layer, and that the socket is writable will be an
+    /// event. Also from the loop.
+    enum err (*send_now)(struct transport *t, struct chunkq *q);
     /// Waits until recv_now is worth trying.
     enum err (*wait_readable)(struct transport *t, uint64_t deadline);
     /// Whether the layer holds bytes that were received and not read.
@@ -55,6 +58,20 @@ static inline MUST_USE enum err transport_recv_now(struct transport *t, void *bu
 static inline MUST_USE enum err transport_send_queue(struct transport *t, struct chunkq *q, uint64_t stall_ms)
 {
     return likely(!t->ops) ? io_send_queue(&t->io, q, stall_ms) : t->ops->send_queue(t, q, stall_ms);
+}
+static inline MUST_USE enum err transport_send_now(struct transport *t, struct chunkq *q)
+{
+    if (t->ops)
+        return t->ops->send_now(t, q);
+    enum err e = ERR_OK;
+    while (!e && q->bytes) {
+        struct iovec iov[64];
+        size_t n;
+        e = io_sendv_now(&t->io, iov, chunkq_iov(q, iov, ARRAY_LEN(iov)), false, &n);
+        if (!e)
+            chunkq_skip(q, n);
+    }
+    return e;
 }
 static inline MUST_USE enum err transport_wait_readable(struct transport *t, uint64_t deadline)
 {

@@ -156,6 +156,20 @@ static enum err layer_send_queue(struct transport *t, struct chunkq *q, uint64_t
     return e;
 }
 
+static enum err layer_send_now(struct transport *t, struct chunkq *q)
+{
+    struct tls_layer *l = (struct tls_layer *)t->layer;
+    do {
+        enum err e = encrypt_some(l, q);
+        if (e)
+            return e;
+        flush_now(l);
+        if (l->out.bytes)
+            return t->io.state & IO_BROKEN ? ERR_RESET : ERR_AGAIN;
+    } while (q->bytes);
+    return ERR_OK;
+}
+
 // ---- Receiving
 
 // What a call that did not succeed means. An end without close_notify may have been made by anybody, so from a server it is no
@@ -261,6 +275,7 @@ static const struct transport_ops layer_ops = {
     .recv = layer_recv,
     .recv_now = layer_recv_now,
     .send_queue = layer_send_queue,
+    .send_now = layer_send_now,
     .wait_readable = layer_wait_readable,
     .pending = layer_pending,
     .end_write = layer_end_write,
