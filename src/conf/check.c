@@ -168,6 +168,19 @@ static void check_status(struct checking *k, const struct conf_value *v, uint64_
         conf_error(k->d, k->c, &v->pos, "`%.*s` is no status for this: %u to %u is possible", SPAN_ARG(v->text), (unsigned)min, (unsigned)max);
 }
 
+// Connections are passed on whole, so nothing can be told of their requests.
+static void check_passthrough(struct checking *k, const struct conf_stmt *route)
+{
+    const struct conf_stmt *t = route->target, *site = route->parent;
+    check_reference(k, CONF_POOL, &t->args[t->n_args - 1]);
+    if (t->n_args == 3 && !span_eq(t->args[1].text, SPAN("pool")))
+        conf_error(k->d, k->c, &t->args[1].pos, "the form is `-> tls-passthrough pool NAME`");
+    if (conf_child(site, CONF_ROUTE) != route || conf_next(route) || route->when || !span_eq(route->args[0].text, SPAN("*")))
+        conf_error(k->d, k->c, &route->pos, "`tls-passthrough` is a site's only route, for `*`: nobody here can see what a connection asks for");
+    if (conf_child(site, CONF_TLS))
+        conf_error(k->d, k->c, &conf_child(site, CONF_TLS)->pos, "a site with `tls-passthrough` has no certificate: its servers have");
+}
+
 static void check_target(struct checking *k, const struct conf_stmt *s)
 {
     const struct conf_stmt *t = s->target;
@@ -175,7 +188,8 @@ static void check_target(struct checking *k, const struct conf_stmt *s)
         const char *word;
         unsigned min, max; // words behind it
         const char *form;
-    } targets[] = {{"pool", 1, 1, "pool NAME"}, {"redirect", 2, 2, "redirect STATUS URL"}, {"respond", 1, 2, "respond STATUS [TEXT]"}, {"files", 1, 1, "files DIR"}};
+    } targets[] = {{"pool", 1, 1, "pool NAME"}, {"redirect", 2, 2, "redirect STATUS URL"}, {"respond", 1, 2, "respond STATUS [TEXT]"}, {"files", 1, 1, "files DIR"},
+                 {"tls-passthrough", 1, 2, "tls-passthrough pool NAME"}};
     const char *words[ARRAY_LEN(targets)];
     if (!t || !t->n_args)
         return;
@@ -191,6 +205,8 @@ static void check_target(struct checking *k, const struct conf_stmt *s)
             check_status(k, &t->args[1], 300, 399);
         else if (i == 2)
             check_status(k, &t->args[1], 200, 599);
+        else if (i == 4)
+            check_passthrough(k, s);
         return;
     }
     diag_suggest(k->d, k->c, &t->args[0].pos, t->args[0].text, words, ARRAY_LEN(targets), "`%.*s` is no target of a route",
@@ -201,7 +217,8 @@ static bool pool_is_used(const struct conf *c, struct span name)
 {
     for (const struct conf_stmt *site = conf_child(&c->root, CONF_SITE); site; site = conf_next(site))
         for (const struct conf_stmt *r = conf_child(site, CONF_ROUTE); r; r = conf_next(r))
-            if (r->target && r->target->n_args > 1 && span_eq(r->target->args[0].text, SPAN("pool")) && span_eq(r->target->args[1].text, name))
+            if (r->target && r->target->n_args > 1 && (span_eq(r->target->args[0].text, SPAN("pool")) || span_eq(r->target->args[0].text, SPAN("tls-passthrough"))) &&
+                span_eq(r->target->args[r->target->n_args - 1].text, name))
                 return true;
     return false;
 }

@@ -57,7 +57,7 @@ const struct tls_trust *build_trust_files(struct builder *b, const struct conf_v
 /// The `tls` statements of a site or proxy and what belongs to them; NULL where there is none (or after a mistake).
 const struct tls_site *build_tls(struct builder *b, const struct conf_stmt *block);
 /// What a site does about clients without TLS.
-void build_https(struct builder *b, const struct conf_stmt *site, struct site_tls *ret);
+void build_https(struct builder *b, const struct conf_stmt *s, struct site *site);
 /// The `client-cert` statement of a site or proxy.
 void build_client_cert(struct builder *b, const struct conf_stmt *block, struct tls_site *site);
 /// The `tls` statement of a pool.

@@ -33,22 +33,24 @@ static void build_hsts(struct builder *b, const struct conf_stmt *site, struct s
         conf_warning(b->diags, b->conf, &s->pos, "the site has no TLS, where alone this counts");
 }
 
-void build_https(struct builder *b, const struct conf_stmt *site, struct site_tls *t)
+void build_https(struct builder *b, const struct conf_stmt *s, struct site *site)
 {
     unsigned n = 0;
-    const struct conf_stmt *listen = conf_child(site, CONF_LISTEN);
-    for (const struct conf_stmt *s = listen; s; s = conf_next(s))
+    const struct conf_stmt *listen = conf_child(s, CONF_LISTEN), *tls = conf_child(s, CONF_TLS);
+    struct site_tls *t = &site->secure;
+    for (const struct conf_stmt *l = listen; l; l = conf_next(l))
         n++;
-    t->plain = conf_child(site, CONF_PLAIN) != NULL;
+    t->plain = conf_child(s, CONF_PLAIN) != NULL;
     t->plain_at = (const struct addr *)build_alloc(b, (n + 1) * sizeof *t->plain_at);
-    if (!listen && conf_child(site, CONF_TLS))
+    if (!listen && (tls || site->passthrough))
         t->port = HTTPS_PORT;
-    for (const struct conf_stmt *s = listen; s; s = conf_next(s))
-        add_listen(b, t, s);
-    build_hsts(b, site, t);
-    const struct conf_stmt *tls = conf_child(site, CONF_TLS);
+    for (const struct conf_stmt *l = listen; l; l = conf_next(l))
+        add_listen(b, t, l);
+    build_hsts(b, s, t);
     if (tls && !t->port)
         conf_warning(b->diags, b->conf, &tls->pos, "no listener of the site has `tls`, so nobody sees this certificate");
+    if (site->passthrough && !t->port)
+        conf_error(b->diags, b->conf, &s->pos, "a site with `tls-passthrough` listens with `tls`");
 }
 
 void build_client_cert(struct builder *b, const struct conf_stmt *block, struct tls_site *site)

@@ -139,7 +139,7 @@ void build_site_listeners(struct builder *b, const struct conf_stmt *s, const st
     const struct conf_stmt *listen = conf_child(s, CONF_LISTEN);
     if (!listen) {
         add_site(b, s, site, names, &(struct conf_value){.text = SPAN(":80"), .pos = s->pos}, s, false);
-        if (conf_child(s, CONF_TLS))
+        if (conf_child(s, CONF_TLS) || site->passthrough)
             add_site(b, s, site, names, &(struct conf_value){.text = SPAN(":443"), .pos = s->pos}, s, true);
     }
     for (; listen; listen = conf_next(listen))

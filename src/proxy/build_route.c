@@ -48,6 +48,12 @@ static void build_target(struct builder *b, const struct conf_stmt *s, struct ro
         r->target = TARGET_POOL;
         r->pool = pool_named(b, t->args[1].text);
         build_retry(b, s, r);
+    } else if (span_eq(word, SPAN("tls-passthrough"))) {
+        r->target = TARGET_PASSTHROUGH;
+        r->pool = pool_named(b, t->args[t->n_args - 1].text);
+        build_retry(b, s, r);
+        if (r->pool && r->pool->tls)
+            conf_error(b->diags, b->conf, &t->args[0].pos, "the pool has `tls`: what is passed on as it is has TLS of its own already");
     } else if (span_eq(word, SPAN("redirect"))) {
         r->target = TARGET_REDIRECT;
         r->status = (unsigned)t->args[1].num;

@@ -19,10 +19,12 @@ struct site *build_site(struct builder *b, const struct conf_stmt *s)
     build_fields(b, s, &site->fields);
     site->throttles = build_throttles(b, s, arena_printf(b->a, "site %.*s", SPAN_ARG(site->name)));
     site->tls = build_tls(b, s);
-    build_https(b, s, &site->secure);
     struct timeouts t = build_timeouts(s, &b->g->timeouts);
     for (const struct conf_stmt *r = conf_child(s, CONF_ROUTE); r; r = conf_next(r))
         build_route(b, r, &t, &routes[site->n_routes++]);
+    if (site->n_routes && routes[0].target == TARGET_PASSTHROUGH)
+        site->passthrough = &routes[0];
+    build_https(b, s, site);
     if (!site->metrics)
         conf_error(b->diags, NULL, NULL, "out of memory");
     return site;

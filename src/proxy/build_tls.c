@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "proxy/build.h"
+#include "proxy/passthrough.h"
 
 static const struct span protocols = SPAN_INIT("\x02h2\x08http/1.1");
 
@@ -67,10 +68,11 @@ static const struct tls_site *find_site(const void *arg, struct span name)
     return s ? s->tls : NULL;
 }
 
-static void secure(struct listener *l)
+static void secure(struct listener *l, bool passes)
 {
     l->settings.scheme = SPAN("https");
-    l->settings.secure = tls_accept;
+    if (l->settings.secure != passthrough_accept)
+        l->settings.secure = passes ? passthrough_accept : tls_accept;
     l->settings.secure_arg = &l->tls;
     l->settings.alpn = protocols;
 }
@@ -85,12 +87,12 @@ void build_tls_listener(struct builder *b, const struct conf_stmt *at, struct li
         conf_error(b->diags, b->conf, &at->pos, "another site listens at this address without `tls`");
     else if (!tls)
         conf_error(b->diags, b->conf, &at->pos, "another site listens at this address with `tls`");
-    else if (!conf_child(at->row->id == CONF_SITE ? at : at->parent, CONF_TLS))
+    else if (!site->passthrough && !conf_child(at->row->id == CONF_SITE ? at : at->parent, CONF_TLS))
         conf_error(b->diags, b->conf, &at->pos, "the site has no certificate; write `tls cert FILE key FILE`");
-    secure(l);
+    secure(l, site->passthrough != NULL);
     l->tls.find = find_site;
     l->tls.arg = l;
-    if (!l->tls_default || l->sites.any == site) {
+    if (site->tls && (!l->tls_default || l->sites.any == site)) {
         l->tls_default = site;
         l->tls.fallback = site->tls;
     }
@@ -100,6 +102,6 @@ void build_tls_proxy(struct builder *b, const struct conf_stmt *at, struct liste
 {
     if (!conf_child(at->parent, CONF_TLS))
         conf_error(b->diags, b->conf, &at->pos, "the proxy has no certificate; write `tls cert FILE key FILE`");
-    secure(l);
+    secure(l, false);
     l->tls.fallback = p->tls;
 }

@@ -142,6 +142,10 @@ static struct outcome site_outcome(struct asked *k)
         o.word = SPAN("respond");
         o.detail = arena_printf(k->a, "%u", r->status);
         break;
+    case TARGET_PASSTHROUGH:
+        o.word = SPAN("tls-passthrough");
+        o.detail = r->pool->name;
+        break;
     case TARGET_FILES:
         o.word = SPAN("files");
         break;

@@ -82,7 +82,7 @@ struct replacements {
     unsigned n;
 };
 
-enum route_target { TARGET_POOL, TARGET_REDIRECT, TARGET_RESPOND, TARGET_FILES };
+enum route_target { TARGET_POOL, TARGET_REDIRECT, TARGET_RESPOND, TARGET_FILES, TARGET_PASSTHROUGH };
 
 struct route {
     struct pattern *path;
@@ -127,6 +127,7 @@ struct site {
     unsigned n_routes;
     const struct tls_site *tls; // NULL: plain only
     struct site_tls secure;
+    const struct route *passthrough; // its only route, where TLS is passed on as it is; otherwise NULL
     struct span where;
     struct metric_set *metrics;
 };

@@ -123,6 +123,7 @@ static enum err answer_here(struct exchange *x)
     case TARGET_FILES:
         return answer_files(x);
     case TARGET_POOL:
+    case TARGET_PASSTHROUGH:
         break;
     }
     return ERR_OK;

@@ -67,7 +67,7 @@ static enum err route_site(struct exchange *x)
     x->route = site_route(x->site, &in, &x->rest);
     if (whole_server && (!x->route || x->route->target != TARGET_POOL))
         return answer_options(x);
-    if (!x->route)
+    if (!x->route || x->route->target == TARGET_PASSTHROUGH) // the latter has no requests, only connections
         return ERR_ROUTE_NONE;
     x->rule = x->route->where;
     x->timeouts = &x->route->timeouts;

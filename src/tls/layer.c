@@ -24,6 +24,11 @@ static int bio_read(BIO *b, char *buf, size_t cap, size_t *ret_n)
 {
     struct tls_layer *l = (struct tls_layer *)BIO_get_data(b);
     BIO_clear_retry_flags(b);
+    if (unlikely(l->early.bytes)) {
+        *ret_n = chunkq_peek(&l->early, buf, cap);
+        chunkq_skip(&l->early, *ret_n);
+        return 1;
+    }
     if (l->reads_left == 0) {
         l->in_err = ERR_RESET;
         return 0;
@@ -289,6 +294,7 @@ enum err tls_layer_new(struct transport *t, SSL_CTX *ctx, struct tls_layer **ret
     struct tls_layer *l = (struct tls_layer *)mem_calloc(1, sizeof *l);
     if (!l)
         return ERR_NO_MEMORY;
+    chunkq_init(&l->early);
     chunkq_init(&l->out);
     l->t = t;
     l->ssl = SSL_new(ctx);
@@ -306,6 +312,7 @@ enum err tls_layer_new(struct transport *t, SSL_CTX *ctx, struct tls_layer **ret
 void tls_layer_free(struct tls_layer *l)
 {
     SSL_free(l->ssl);
+    chunkq_fini(&l->early);
     chunkq_fini(&l->out);
     mem_free(l->peer);
     mem_free(l);

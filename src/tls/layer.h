@@ -6,9 +6,9 @@
 #include <openssl/ssl.h>
 
 #include "session/transport.h"
+#include "tls/hello.h"
 
 enum {
-    TLS_NAME_MAX = 253, // of a host (RFC 1035)
     TLS_RECORD_BYTES = 16384,
 };
 
@@ -16,6 +16,7 @@ struct tls_layer {
     struct transport_info info;
     SSL *ssl;
     struct transport *t;
+    struct chunkq early;  // read before the layer was there
     struct chunkq out;    // encrypted, not sent yet
     enum err in_err;      // what the socket said last that is final
     uint16_t reads_left;  // of one operation

@@ -6,50 +6,15 @@
 #include <openssl/err.h>
 #include <pthread.h>
 
-#include "base/ascii.h"
 #include "base/mem.h"
 #include "tls/context.h"
+#include "tls/hello.h"
 #include "tls/layer.h"
 #include "tls/server_site.h"
 
 enum {
     HANDSHAKES_A_TURN = 4, // of the loop: a flood of them leaves the established connections their share
-    KIND_HOST = 0,
 };
-
-// ---- The name (RFC 6066 3)
-
-static bool take_u16(struct span *s, size_t *ret)
-{
-    if (s->len < 2)
-        return false;
-    *ret = (size_t)(unsigned char)s->ptr[0] << 8 | (unsigned char)s->ptr[1];
-    *s = span_skip(*s, 2);
-    return true;
-}
-
-// One name of the kind host_name is all that a list may hold.
-static bool parse_name(struct span ext, char out[TLS_NAME_MAX + 1])
-{
-    size_t len;
-    if (!take_u16(&ext, &len) || len != ext.len || len < 3 || ext.ptr[0] != KIND_HOST)
-        return false;
-    ext = span_skip(ext, 1);
-    if (!take_u16(&ext, &len) || len != ext.len || len == 0)
-        return false;
-    if (ext.ptr[len - 1] == '.')
-        len--;
-    if (len == 0 || len > TLS_NAME_MAX)
-        return false;
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)ext.ptr[i];
-        if (!ascii_is_alnum(c) && c != '-' && c != '.' && c != '_' && c != ':')
-            return false;
-        out[i] = (char)ascii_lower(c);
-    }
-    out[len] = '\0';
-    return true;
-}
 
 static int on_hello(SSL *ssl, int *alert, void *arg)
 {
@@ -60,7 +25,7 @@ static int on_hello(SSL *ssl, int *alert, void *arg)
     const struct tls_site *site = listener->fallback;
     (void)arg;
     if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &ext, &len)) {
-        if (!parse_name(span_of((const char *)ext, len), l->name)) {
+        if (!tls_hello_server_name(span_of((const char *)ext, len), l->name)) {
             *alert = SSL_AD_DECODE_ERROR;
             return SSL_CLIENT_HELLO_ERROR;
         }
@@ -145,18 +110,14 @@ static enum err wait_turn(uint64_t deadline)
     }
 }
 
-enum err tls_accept(struct transport *t, const struct client_settings *s, uint64_t deadline)
+enum err tls_accept_early(struct transport *t, const struct client_settings *s, struct chunk *early, uint64_t deadline)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct tls_layer *l;
     pthread_once(&once, make_base);
     if (!base)
         return ERR_NO_MEMORY;
-    // Nobody costs us more than a descriptor before the first byte is there. (That it may be was a guess; the poller tells.)
-    t->io.state &= (uint8_t)~IO_READABLE;
-    enum err e = io_wait_readable(&t->io, deadline);
-    if (!e)
-        e = wait_turn(deadline);
+    enum err e = wait_turn(deadline);
     if (!e)
         e = tls_layer_new(t, base, &l);
     if (e)
@@ -164,7 +125,10 @@ enum err tls_accept(struct transport *t, const struct client_settings *s, uint64
     l->owner = s->secure_arg;
     l->info.alpn = s->alpn;
     SSL_set_accept_state(l->ssl);
-    e = tls_layer_handshake(l, deadline);
+    if (early)
+        e = chunkq_append(&l->early, early, early->data, early->used);
+    if (!e)
+        e = tls_layer_handshake(l, deadline);
     if (!e)
         e = tls_peer_note(l);
     if (e) {
@@ -173,4 +137,12 @@ enum err tls_accept(struct transport *t, const struct client_settings *s, uint64
     }
     tls_layer_stand(l);
     return ERR_OK;
+}
+
+enum err tls_accept(struct transport *t, const struct client_settings *s, uint64_t deadline)
+{
+    // Nobody costs us more than a descriptor before the first byte is there. (That it may be was a guess; the poller tells.)
+    t->io.state &= (uint8_t)~IO_READABLE;
+    enum err e = io_wait_readable(&t->io, deadline);
+    return e ? e : tls_accept_early(t, s, NULL, deadline);
 }
