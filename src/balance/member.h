@@ -21,6 +21,12 @@ enum member_flags {
 
 struct server_shared;
 
+/// What the checks of a member said; the keeper's thread only.
+struct member_checks {
+    unsigned good, bad; // in a row
+    bool known;         // there was one
+};
+
 struct member {
     /// Requests under way, plus MEMBER_REF for each holder. The last one to leave frees the member.
     _Atomic uint64_t use;
@@ -35,6 +41,7 @@ struct member {
     _Atomic uint32_t connections;        // open, over all threads
     struct server_shared *server;
     struct member *next; // of its server
+    struct member_checks checks;
     struct addr addr;    // AF_UNSPEC: what the name stands for is not known yet
     char path[];         // of a unix socket
 };

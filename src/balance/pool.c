@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include "balance/check.h"
 #include "balance/registry.h"
 
 enum { DEFAULT_PORT = 80, DEFAULT_TLS_PORT = 443, EJECT_GROWTH = 10 };
@@ -133,6 +134,7 @@ struct pool *pool_new(const struct conf *c, const struct conf_stmt *stmt, struct
     if (!parse_balance(p, c, stmt, diags) || !parse_servers(p, c, stmt, a, diags))
         return NULL;
     parse_rules(p, stmt);
+    p->check = check_rules_new(c, stmt, a, diags);
     if (join_shared(p))
         return p;
     conf_error(diags, c, &stmt->pos, "out of memory");

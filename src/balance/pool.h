@@ -11,6 +11,7 @@
 
 enum { POOL_SERVERS_MAX = 4096, POOL_THREADS_MAX = 128 };
 
+struct check_rules;
 struct metric_set;
 struct server_shared;
 struct pool_shared;
@@ -51,6 +52,7 @@ struct pool {
     struct span key_name;
     struct retry_rules retry;
     struct eject_rules eject;
+    struct check_rules *check; // NULL: servers are not asked
     unsigned max_requests; // of one server, over all threads; 0: no limit
     unsigned queue;        // how many may wait for one
     uint64_t wait_ms;

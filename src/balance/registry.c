@@ -191,6 +191,13 @@ struct member *member_get(struct server_shared *s, const struct addr *a)
     return m;
 }
 
+void member_hold(struct member *m)
+{
+    pthread_mutex_lock(&lock);
+    atomic_fetch_add_explicit(&m->use, MEMBER_REF, memory_order_relaxed);
+    pthread_mutex_unlock(&lock);
+}
+
 void member_unref(struct member *m)
 {
     if (!m)

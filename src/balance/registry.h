@@ -30,6 +30,7 @@ struct server_shared {
     struct span pool_name, name;
     struct addr addrs[SERVER_ADDRS_MAX]; // that its name had when it last resolved, without ports
     unsigned n_addrs;
+    unsigned name_failures; // in a row; the keeper's thread only
 };
 
 /// The state of a pool, made where it is not there yet, with one more reference. Any thread. NULL when memory is out.
@@ -44,6 +45,8 @@ unsigned server_shared_addrs(struct server_shared *s, struct addr out[SERVER_ADD
 bool server_shared_set_addrs(struct server_shared *s, const struct addr *v, unsigned n);
 /// The member at an address of a server, made where it is not there yet, with one more reference. NULL when memory is out.
 MUST_USE struct member *member_get(struct server_shared *s, const struct addr *a);
+/// One more reference for who has one. member_unref: m may be NULL.
+void member_hold(struct member *m);
 void member_unref(struct member *m);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "admin/log.h"
 #include "admin/metrics.h"
+#include "balance/keeper.h"
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/mem.h"
@@ -14,6 +15,7 @@
 #include "proxy/exchange.h"
 #include "proxy/peers.h"
 #include "proxy/thread.h"
+#include "proxy/upkeep.h"
 #include "proxy/throttles.h"
 #include "session/h2.h"
 
@@ -37,6 +39,8 @@ static void check_drained(struct service *s)
         return;
     void (*done)(void *) = s->drained;
     s->drained = NULL;
+    if (s->keeper)
+        keeper_stop(s->keeper);
     endpoints_drop_idle(&s->endpoints);
     done(s->drained_arg);
 }
@@ -217,6 +221,7 @@ void service_set_generation(struct service *s, struct generation *g)
     if (configure_dns(s))
         log_error(LOG_ERROR, "the resolver could not be set up anew; names resolve as before");
     endpoints_configure(&s->endpoints, g->max_idle, g->timeouts.idle);
+    upkeep_renew(s);
     LIST_FOREACH (it, &s->listeners) {
         struct service_listener *sl = container_of(it, struct service_listener, node);
         const struct listener *l = generation_listener(g, &sl->addr);
@@ -271,6 +276,10 @@ struct service *service_new(struct generation *g, unsigned thread)
         return NULL;
     }
     endpoints_configure(&s->endpoints, g->max_idle, g->timeouts.idle);
+    if (thread == 0 && !upkeep_start(s)) {
+        service_free(s);
+        return NULL;
+    }
     return s;
 }
 
@@ -307,6 +316,7 @@ void service_free(struct service *s)
         struct client_conn *c = container_of(it, struct client_conn, node);
         client_drop(c);
     }
+    keeper_free(s->keeper);
     endpoints_fini(&s->endpoints);
     if (s->dns)
         dns_free(s->dns);

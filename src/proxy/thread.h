@@ -26,6 +26,7 @@ struct service {
     unsigned n_clients;
     struct endpoints endpoints;
     struct dns *dns;
+    struct keeper *keeper;     // of the first thread: looks after the pools for all
     struct peer_counts *peers; // open connections by client address
     bool draining;
     void (*drained)(void *arg);

@@ -8,7 +8,7 @@ import pytest
 import certs
 from certs import connect_tls
 from http1 import connect, request
-from process import free_port, need_shared
+from process import free_port, need_shared, wait_until
 
 
 def contract(name):
@@ -24,6 +24,29 @@ def test_reverse_conf(weir, origin):
         for _ in range(3):
             assert c.ask(request("POST", "/x", body=b"content")).body == b"content"
     assert o.connections == 1
+
+
+def test_pool_conf(weir, origin):
+    healthy = {"status": 200}
+
+    def serve(x):
+        x.reply(healthy["status"] if x.request.target == "/healthz" else 200, x.request.target.encode())
+    servers = [origin(serve) for _ in range(3)]
+    w = weir(contract("pool.conf"), o18081=servers[0].port, o18082=servers[1].port, o18083=servers[2].port)
+    for s in servers:
+        s.wait(lambda: any(r.target == "/healthz" for r in s.requests))
+    with connect(w.p18080) as c:
+        for _ in range(40):
+            assert c.ask(request(target="/x")).body == b"/x"
+    seen = [sum(r.target == "/x" for r in s.requests) for s in servers]
+    assert seen == [10, 10, 20]
+    port = servers[0].port
+    servers[0].stop()
+    with connect(w.p18080) as c:
+        for _ in range(40):
+            assert c.ask(request(target="/x")).status == 200
+        back = origin(serve, port=port)
+        wait_until(lambda: c.ask(request(target="/x")).status == 200 and any(r.target == "/x" for r in back.requests), what="the server back in use")
 
 
 def test_forward_conf(weir, origin):
@@ -53,7 +76,7 @@ def test_tls_conf(weir, origin):
             assert stream.ask(request(host="other.test")).status == 200
 
 
-@pytest.mark.parametrize("name", ["reverse.conf", "forward.conf", "tls.conf"])
+@pytest.mark.parametrize("name", ["reverse.conf", "pool.conf", "forward.conf", "tls.conf"])
 def test_check_finds_nothing(folder, cli, name):
     for file, content in certs.files("a.test").items():
         (folder / file).write_bytes(content)

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/upkeep.h"
+
+#include "admin/log.h"
+#include "balance/keeper.h"
+
+static void on_event(enum keeper_event ev, const struct pool *p, const struct server *s, const struct addr *a, enum err why)
+{
+    char at[ADDR_TEXT_MAX] = "";
+    if (a && s->host.len)
+        addr_format(a, at);
+    const char *space = at[0] ? " at " : "";
+    switch (ev) {
+    case KEEPER_UP:
+        log_error(LOG_INFO, "pool %.*s: server %.*s%s%s is up", SPAN_ARG(p->name), SPAN_ARG(s->name), space, at);
+        break;
+    case KEEPER_DOWN:
+        log_error(LOG_WARN, "pool %.*s: server %.*s%s%s is down: %s", SPAN_ARG(p->name), SPAN_ARG(s->name), space, at, err_info(why)->text);
+        break;
+    case KEEPER_NAME_FAILED:
+        log_error(LOG_WARN, "pool %.*s: the name of server %.*s does not resolve (%s); what it stood for last is kept", SPAN_ARG(p->name), SPAN_ARG(s->name), err_name(why));
+        break;
+    case KEEPER_NAME_BACK:
+        log_error(LOG_INFO, "pool %.*s: the name of server %.*s resolves again", SPAN_ARG(p->name), SPAN_ARG(s->name));
+        break;
+    case KEEPER_NAME_MOVED:
+        log_error(LOG_INFO, "pool %.*s: the name of server %.*s has other addresses", SPAN_ARG(p->name), SPAN_ARG(s->name));
+        break;
+    }
+}
+
+static void hold(void *owner)
+{
+    (void)generation_ref((struct generation *)owner);
+}
+
+static void let_go(void *owner)
+{
+    generation_unref((struct generation *)owner);
+}
+
+bool upkeep_start(struct service *s)
+{
+    static const struct keeper_hooks hooks = {.event = on_event, .hold = hold, .let_go = let_go};
+    s->keeper = keeper_new(&hooks, s->dns);
+    if (!s->keeper)
+        return false;
+    upkeep_renew(s);
+    return true;
+}
+
+void upkeep_renew(struct service *s)
+{
+    if (s->keeper)
+        keeper_set_pools(s->keeper, s->gen->pools, s->gen->n_pools, s->gen);
+}
