@@ -273,7 +273,7 @@ def test_whoever_waits_too_long_hears_so(pool):
     o.wait(lambda: len(o.requests) == 1)
     began = time.monotonic()
     r = ask_many(w.http, 1)[0]
-    assert r.status == 503 and time.monotonic() - began >= 0.3
+    assert r.status == 503 and time.monotonic() - began > 0.2, "not at once"
     go.set()
     threads[0].join()
 
