@@ -109,7 +109,7 @@ class Client:
         except (ConnectionResetError, BrokenPipeError):
             data = b""
         except OSError as e:
-            if isinstance(e, TimeoutError):
+            if isinstance(e, (TimeoutError, BlockingIOError)):
                 raise
             data = b""
         if not data:
