@@ -29,8 +29,9 @@ bool h2_glitch(struct h2_link *l, unsigned n)
     }
     l->glitches += n;
     uint64_t score = l->glitches + l->glitches_before * (H2_GLITCH_WINDOW_MS - past) / H2_GLITCH_WINDOW_MS;
-    l->abused |= score > H2_GLITCHES_MAX;
-    return l->abused;
+    if (score > H2_GLITCHES_MAX && !l->end_code)
+        l->end_code = NGHTTP2_ENHANCE_YOUR_CALM;
+    return l->end_code != 0;
 }
 
 static bool spend(struct h2_link *l, uint32_t *allowance)
@@ -58,6 +59,9 @@ bool h2_abuse_frame(struct h2_link *l, struct h2_abuse *a, const nghttp2_frame_h
     case NGHTTP2_WINDOW_UPDATE:
         return spend(l, &a->window_updates);
     case NGHTTP2_PRIORITY:
+        if (hd->stream_id == 0) // nghttp2 does not look at these any more (RFC 9113 6.3)
+            l->end_code = NGHTTP2_PROTOCOL_ERROR;
+        return hd->stream_id == 0 || spend(l, &a->priorities);
     case NGHTTP2_PRIORITY_UPDATE:
         return spend(l, &a->priorities);
     case NGHTTP2_SETTINGS:

@@ -17,9 +17,9 @@ struct h2_abuse {
 };
 
 void h2_abuse_init(struct h2_abuse *a);
-/// n glitches. True: the connection is to be ended (l->abused is set; callbacks of nghttp2 give NGHTTP2_ERR_CALLBACK_FAILURE then).
+/// n glitches. True: the connection is to be ended (l->end_code is set; callbacks of nghttp2 give NGHTTP2_ERR_CALLBACK_FAILURE then).
 bool h2_glitch(struct h2_link *l, unsigned n);
-/// A frame's head has come.
+/// A frame's head has come. True: as above.
 bool h2_abuse_frame(struct h2_link *l, struct h2_abuse *a, const nghttp2_frame_hd *hd);
 /// A stream was opened, or a frame of content sent: each allows for some frames about it.
 void h2_abuse_stream(struct h2_abuse *a);

@@ -132,16 +132,27 @@ static void flush(struct h2_link *l)
 
 // ---- In
 
+static uint32_t error_code(int e)
+{
+    switch (e) {
+    case NGHTTP2_ERR_FLOODED:
+    case NGHTTP2_ERR_TOO_MANY_CONTINUATIONS:
+        return NGHTTP2_ENHANCE_YOUR_CALM;
+    case NGHTTP2_ERR_BAD_CLIENT_MAGIC:
+        return NGHTTP2_PROTOCOL_ERROR;
+    default:
+        return NGHTTP2_INTERNAL_ERROR;
+    }
+}
+
 void h2_link_feed(struct h2_link *l, const char *bytes, size_t len)
 {
     if (l->state != H2_OPEN)
         return;
     l->feeding = true;
     ssize_t n = nghttp2_session_mem_recv(l->ng, (const uint8_t *)bytes, len);
-    if (l->abused || n == NGHTTP2_ERR_FLOODED)
-        h2_link_fail(l, NGHTTP2_ENHANCE_YOUR_CALM);
-    else if (n < 0)
-        h2_link_fail(l, n == NGHTTP2_ERR_BAD_CLIENT_MAGIC ? NGHTTP2_PROTOCOL_ERROR : n == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_INTERNAL_ERROR);
+    if (n < 0)
+        h2_link_fail(l, l->end_code ? l->end_code : error_code((int)n));
     l->feeding = false;
 }
 

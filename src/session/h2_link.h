@@ -35,12 +35,12 @@ struct h2_link {
     uint64_t sent_ms;   // when the socket took something last, or had nothing to take
     uint64_t glitch_ms; // abuse.c's window
     unsigned glitches, glitches_before;
+    uint32_t end_code; // not 0: a callback has refused to go on, with this error
     uint8_t state;     // enum h2_link_state
     bool blocked;      // the socket is full
     bool more_input;   // the transport may have something
     bool input_ended;  // the other side sends no more
     bool feeding;      // nghttp2 takes in, or has just refused to go on
-    bool abused;       // too many glitches
     // Receive windows (window.c)
     uint64_t in_total, in_at_ping;
     uint32_t window; // of the connection; a stream's is at most this
