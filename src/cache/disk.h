@@ -55,7 +55,8 @@ MUST_USE enum err disk_begin(struct disk *d, struct disk_key key, struct disk_wr
 /// write can only be aborted: ERR_AGAIN (as above), ERR_NO_MEMORY, ERR_CONTENT_TOO_LARGE (for this store).
 MUST_USE enum err disk_append(struct disk_write *w, const struct chunkq *q, size_t n);
 /// The content is whole. Ends the write, which is found as soon as it was written; is dropped where its key or group was removed
-/// since disk_begin, or the metadata is beyond DISK_METADATA_MAX. The metadata is copied.
+/// since disk_begin, or the metadata is beyond DISK_METADATA_MAX. Where it cannot be written, what was there under its key before
+/// goes too. The metadata is copied.
 void disk_commit(struct disk_write *w, struct span metadata);
 /// Ends the write without a trace.
 void disk_abort(struct disk_write *w);
@@ -90,8 +91,11 @@ MUST_USE enum err disk_lookup(struct disk *d, struct disk_key key, struct disk_o
 /// where it never does.
 MUST_USE enum err disk_lookup_group(struct disk *d, struct span group, bool (*match)(void *arg, const struct disk_object *o),
                                     void *arg, struct disk_object *ret);
-/// Whether the index has anything of the group: no call, no certainty, never false where there is something.
-bool disk_may_have(struct disk *d, struct span group);
+/// Whether the index has anything under the key, or of the group. No file is asked: true may turn out to be damaged.
+bool disk_may_have(struct disk *d, struct disk_key key);
+bool disk_may_have_group(struct disk *d, struct span group);
+/// Another handle of the same object, for another thread or place; o may be used by others meanwhile if all they do is this.
+void disk_object_dup(const struct disk_object *o, struct disk_object *ret);
 void disk_object_close(struct disk_object *o);
 
 /// A run of content, as a part of a file that was checked before and has not changed since (fd >= 0), or as checked bytes.
@@ -112,22 +116,26 @@ MUST_USE enum err disk_read(struct disk_object *o, uint64_t offset, uint64_t n, 
 
 // ---- Changing
 
-/// Gives an object new metadata (a 304 came); its content is not written again. ERR_NOT_FOUND where it was replaced or removed
-/// since it was found. The open handle goes on showing what was.
-MUST_USE enum err disk_update(struct disk_object *o, struct span metadata);
+/// Gives what is stored under the key new metadata (a 304 came), as soon as it is this one's turn among the writes; the content is not
+/// written again. Where that cannot be done it goes. Handles that are open go on showing what was.
+void disk_update(struct disk *d, struct disk_key key, struct span metadata);
 /// Removes a stored response, and what is being written under this key. Holds over a restart, also after a kill, from the return
 /// on. True where there was one.
 bool disk_remove(struct disk *d, struct disk_key key);
 /// Removes a whole group; says how many there were.
 uint64_t disk_remove_group(struct disk *d, struct span group);
-/// Removes those of which match(arg, object) is true, and everything that is being written. Reads all metadata. On a fiber,
-/// match is called on a helper thread. It must not call the store.
-uint64_t disk_remove_if(struct disk *d, bool (*match)(void *arg, const struct disk_object *o), void *arg);
+enum disk_verdict { DISK_KEEP, DISK_DROP, DISK_CHANGE };
+/// Asks judge(arg, object, &metadata) about everything of a group, or with a NULL pointer everything that is stored: it stays, is removed, or
+/// gets the metadata (copied at once) in place of its own. What is being written of it is dropped. Returns how many were removed or
+/// changed. Reads all the metadata; on a fiber, judge is called on a helper thread. It must not call the store, and may be asked
+/// about a changed one again.
+uint64_t disk_judge(struct disk *d, struct span group, enum disk_verdict (*judge)(void *arg, const struct disk_object *o, struct span *ret_metadata),
+                    void *arg);
 /// Makes what was removed so far hold over a loss of power too.
 void disk_sync(struct disk *d);
 /// Removes everything.
 uint64_t disk_remove_all(struct disk *d);
-/// Calls fn for every stored response of a group. As disk_remove_if otherwise.
+/// Calls fn for the stored responses of a group, from the newest on (and at most 64).
 void disk_each(struct disk *d, struct span group, void (*fn)(void *arg, const struct disk_object *o), void *arg);
 
 // ---- Counting

@@ -147,6 +147,17 @@ static bool is_same(struct disk *d, struct disk_shard *s, uint64_t hash, uint32_
     return e && in_use(e) && e->hash == hash && e->place == place && d->slots[e->slot] == segment;
 }
 
+bool disk_index_has(struct disk *d, uint64_t hash, const uint32_t *tag)
+{
+    struct disk_shard *s = shard_of(d, hash);
+    bool has = false;
+    pthread_mutex_lock(&s->lock);
+    for (uint32_t i = *bucket_of(d, s, hash); i && !has; i = s->entries[i].next)
+        has = s->entries[i].hash == hash && (!tag || s->entries[i].tag == *tag);
+    pthread_mutex_unlock(&s->lock);
+    return has;
+}
+
 bool disk_index_forget(struct disk *d, uint64_t hash, uint32_t index, const struct disk_segment *segment, uint32_t place)
 {
     struct disk_shard *s = shard_of(d, hash);

@@ -97,6 +97,8 @@ struct disk_found {
 };
 /// The entries of a key, or with tag NULL of a group, from the newest on, at most max; counts a use of each.
 unsigned disk_index_find(struct disk *d, uint64_t hash, const uint32_t *tag, struct disk_found *ret, unsigned max);
+/// Whether there is one.
+bool disk_index_has(struct disk *d, uint64_t hash, const uint32_t *tag);
 /// Removes the entry if it is still this one.
 bool disk_index_forget(struct disk *d, uint64_t hash, uint32_t index, const struct disk_segment *s, uint32_t place);
 bool disk_index_is(struct disk *d, uint64_t hash, uint32_t index, const struct disk_segment *s, uint32_t place);
@@ -110,7 +112,7 @@ unsigned disk_index_page(struct disk *d, unsigned shard, uint32_t *at, struct di
 
 // ---- Writing: disk_write.c, disk_log.c
 
-enum disk_job_kind { DISK_JOB_PIECE, DISK_JOB_COMMIT, DISK_JOB_ABORT };
+enum disk_job_kind { DISK_JOB_PIECE, DISK_JOB_COMMIT, DISK_JOB_UPDATE, DISK_JOB_ABORT };
 struct disk_job {
     struct disk_job *next;
     struct disk_write *write;

@@ -77,6 +77,14 @@ enum err disk_open_found(struct disk *d, struct disk_found *f, struct disk_objec
     return e == ERR_NO_MEMORY ? e : ERR_NOT_FOUND;
 }
 
+void disk_object_dup(const struct disk_object *o, struct disk_object *ret)
+{
+    *ret = *o;
+    disk_segment_ref(ret->segment);
+    chunk_ref(ret->chunk);
+    ret->other = NULL;
+}
+
 void disk_object_close(struct disk_object *o)
 {
     chunk_unref(o->chunk);
@@ -145,15 +153,19 @@ enum err disk_lookup_group(struct disk *d, struct span group, bool (*match)(void
     return counted(d, result);
 }
 
-bool disk_may_have(struct disk *d, struct span group)
+bool disk_may_have(struct disk *d, struct disk_key key)
 {
     uint64_t hash;
-    struct disk_found f;
+    uint32_t tag;
+    disk_hash_key(d, key, &hash, &tag);
+    return disk_is_ready(d) && disk_index_has(d, hash, &tag);
+}
+
+bool disk_may_have_group(struct disk *d, struct span group)
+{
+    uint64_t hash;
     disk_hash_key(d, (struct disk_key){group, group.len}, &hash, NULL);
-    if (!disk_is_ready(d) || !disk_index_find(d, hash, NULL, &f, 1))
-        return false;
-    disk_segment_unref(f.segment);
-    return true;
+    return disk_is_ready(d) && disk_index_has(d, hash, NULL);
 }
 
 // ---- Content

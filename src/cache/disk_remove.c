@@ -69,20 +69,11 @@ static void remove_now(void *arg)
     pthread_mutex_unlock(&d->log);
 }
 
-static bool is_indexed(struct disk *d, uint64_t hash, const uint32_t *tag)
-{
-    struct disk_found f;
-    if (!disk_index_find(d, hash, tag, &f, 1))
-        return false;
-    disk_segment_unref(f.segment);
-    return true;
-}
-
 static uint64_t remove_some(struct disk *d, uint64_t hash, const uint32_t *tag)
 {
     struct removal r = {.disk = d, .hash = hash, .tag = tag};
     // Writes first: one that ends in between is in the index then.
-    if (disk_is_ready(d) && !drop_writes(d, &hash, tag) && !is_indexed(d, hash, tag))
+    if (disk_is_ready(d) && !drop_writes(d, &hash, tag) && !disk_index_has(d, hash, tag))
         return 0;
     disk_blocking(remove_now, &r);
     return r.n;
@@ -105,52 +96,79 @@ uint64_t disk_remove_group(struct disk *d, struct span group)
 
 // ---- By what they are
 
-struct search {
+struct trial {
     struct disk *disk;
-    bool (*match)(void *arg, const struct disk_object *o);
+    struct span group; // NULL pointer: everything
+    enum disk_verdict (*judge)(void *arg, const struct disk_object *o, struct span *ret_metadata);
     void *arg;
     uint64_t n;
 };
 
-static void search_one(struct search *s, struct disk_found *f)
+static void judge_one(struct trial *t, struct disk_found *f)
 {
     struct disk_object o;
-    struct disk *d = s->disk;
+    struct disk *d = t->disk;
+    struct span metadata = SPAN_NONE;
     uint32_t tag = f->entry.tag;
     f->entry.record_units = UINT16_MAX; // the metadata alone is wanted
     if (disk_open_found(d, f, &o))
         return;
-    if (s->match(s->arg, &o) && disk_index_forget(d, o.hash, o.index, o.segment, o.place)) {
+    enum disk_verdict v = t->judge(t->arg, &o, &metadata);
+    bool gone = v == DISK_DROP, changed = v == DISK_CHANGE && metadata.len <= DISK_METADATA_MAX && disk_log_update(d, &o, metadata);
+    if (v == DISK_CHANGE && !changed)
+        gone = true; // what was to be changed must not stay as it was
+    if (gone && (disk_index_forget(d, o.hash, o.index, o.segment, o.place) || v == DISK_CHANGE))
         disk_log_removal(d, o.hash, &tag);
-        s->n++;
-    }
+    t->n += gone || changed;
     disk_object_close(&o);
 }
 
-static void search_now(void *arg)
+static void judge_group(struct trial *t)
 {
-    struct search *s = (struct search *)arg;
-    struct disk *d = s->disk;
-    if (!wait_loaded(d))
-        return;
-    // Nothing moves meanwhile.
-    pthread_mutex_lock(&d->log);
+    struct disk *d = t->disk;
+    struct disk_found f[GROUP_MAX];
+    uint64_t hash;
+    disk_hash_key(d, (struct disk_key){t->group, t->group.len}, &hash, NULL);
+    (void)drop_writes(d, &hash, NULL);
+    unsigned n = disk_index_find(d, hash, NULL, f, GROUP_MAX);
+    for (unsigned i = 0; i < n; i++)
+        judge_one(t, &f[i]);
+}
+
+static void judge_shards(struct trial *t)
+{
+    struct disk *d = t->disk;
     (void)drop_writes(d, NULL, NULL);
     for (unsigned k = 0; k < DISK_SHARDS; k++) {
         struct disk_found f[PAGE];
         unsigned n;
         for (uint32_t at = 0; (n = disk_index_page(d, k, &at, f, PAGE)) > 0;)
             for (unsigned i = 0; i < n; i++)
-                search_one(s, &f[i]);
+                judge_one(t, &f[i]);
     }
+}
+
+static void judge_now(void *arg)
+{
+    struct trial *t = (struct trial *)arg;
+    struct disk *d = t->disk;
+    if (!wait_loaded(d))
+        return;
+    // Nothing moves meanwhile but what is judged.
+    pthread_mutex_lock(&d->log);
+    if (t->group.ptr)
+        judge_group(t);
+    else
+        judge_shards(t);
     pthread_mutex_unlock(&d->log);
 }
 
-uint64_t disk_remove_if(struct disk *d, bool (*match)(void *arg, const struct disk_object *o), void *arg)
+uint64_t disk_judge(struct disk *d, struct span group, enum disk_verdict (*judge)(void *arg, const struct disk_object *o, struct span *ret_metadata),
+                    void *arg)
 {
-    struct search s = {.disk = d, .match = match, .arg = arg};
-    disk_blocking(search_now, &s);
-    return s.n;
+    struct trial t = {.disk = d, .group = group, .judge = judge, .arg = arg};
+    disk_blocking(judge_now, &t);
+    return t.n;
 }
 
 static void remove_all_now(void *arg)
@@ -187,33 +205,6 @@ void disk_each(struct disk *d, struct span group, void (*fn)(void *arg, const st
         fn(arg, &o);
         disk_object_close(&o);
     }
-}
-
-// ---- Metadata
-
-struct update {
-    struct disk_object *object;
-    struct span metadata;
-    bool done;
-};
-
-static void update_now(void *arg)
-{
-    struct update *u = (struct update *)arg;
-    struct disk_object *o = u->object;
-    struct disk *d = o->disk;
-    pthread_mutex_lock(&d->log);
-    u->done = disk_index_is(d, o->hash, o->index, o->segment, o->place) && disk_log_update(d, o, u->metadata);
-    pthread_mutex_unlock(&d->log);
-}
-
-enum err disk_update(struct disk_object *o, struct span metadata)
-{
-    struct update u = {.object = o, .metadata = metadata};
-    if (metadata.len > DISK_METADATA_MAX)
-        return ERR_CONTENT_TOO_LARGE;
-    disk_blocking(update_now, &u);
-    return u.done ? ERR_OK : ERR_NOT_FOUND;
 }
 
 static void sync_now(void *arg)

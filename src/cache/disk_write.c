@@ -122,7 +122,7 @@ void disk_abort(struct disk_write *w)
     end_write(w, DISK_JOB_ABORT);
 }
 
-void disk_commit(struct disk_write *w, struct span metadata)
+static void end_with_metadata(struct disk_write *w, struct span metadata, enum disk_job_kind kind)
 {
     w->metadata = metadata.len <= DISK_METADATA_MAX ? (char *)mem_alloc(metadata.len + 1) : NULL;
     if (!w->metadata) {
@@ -132,10 +132,45 @@ void disk_commit(struct disk_write *w, struct span metadata)
     if (metadata.len)
         memcpy(w->metadata, metadata.ptr, metadata.len);
     w->metadata_bytes = metadata.len;
-    end_write(w, DISK_JOB_COMMIT);
+    end_write(w, kind);
+}
+
+void disk_commit(struct disk_write *w, struct span metadata)
+{
+    end_with_metadata(w, metadata, DISK_JOB_COMMIT);
+}
+
+void disk_update(struct disk *d, struct disk_key key, struct span metadata)
+{
+    struct disk_write *w;
+    if (disk_begin(d, key, &w))
+        (void)disk_remove(d, key);
+    else
+        end_with_metadata(w, metadata, DISK_JOB_UPDATE);
 }
 
 // ---- The writer
+
+// What was stored under the key of a write that failed is older than what clients have seen.
+static void forget_older(struct disk *d, const struct disk_write *w)
+{
+    if (disk_index_remove(d, w->hash, &w->tag))
+        disk_log_removal(d, w->hash, &w->tag);
+}
+
+static bool write_update(struct disk *d, struct disk_write *w)
+{
+    struct disk_found f;
+    struct disk_object o;
+    if (!disk_index_find(d, w->hash, &w->tag, &f, 1))
+        return true; // nothing to update
+    f.entry.record_units = UINT16_MAX; // the content is not wanted
+    if (disk_open_found(d, &f, &o))
+        return false;
+    bool ok = span_eq(o.key, span_of(w->key, w->key_bytes)) && disk_log_update(d, &o, span_of(w->metadata, w->metadata_bytes));
+    disk_object_close(&o);
+    return ok;
+}
 
 void disk_run_job(struct disk_job *j)
 {
@@ -149,6 +184,10 @@ void disk_run_job(struct disk_job *j)
         ok = wanted && disk_log_piece(d, w, &j->content);
     else if (kind == DISK_JOB_COMMIT)
         ok = wanted && disk_log_object(d, w, &w->gather);
+    else if (kind == DISK_JOB_UPDATE)
+        ok = wanted && write_update(d, w);
+    if ((kind == DISK_JOB_COMMIT || kind == DISK_JOB_UPDATE) && !ok)
+        forget_older(d, w);
     if (!ok)
         atomic_store(&w->dropped, true);
     if (kind == DISK_JOB_COMMIT)

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "conf/source.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -208,22 +210,115 @@ static struct conf_folder *add_folder(struct conf_source *s, struct span path)
     return f;
 }
 
-int conf_source_folder(struct conf_source *s, const char *path, const char **ret_why)
+static struct conf_folder *find_folder(struct conf_source *s, const char *path)
 {
     struct conf_folder *f = s->folders;
     while (f && strcmp(f->path, path) != 0)
         f = f->next;
-    *ret_why = "it was not passed along";
-    if (f || !s->disk)
-        return f ? f->fd : -1;
-    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    *ret_why = fd < 0 ? strerror(errno) : "out of memory";
-    f = fd < 0 ? NULL : add_folder(s, span_str(path));
+    return f;
+}
+
+// fd is the source's from now on.
+static int keep_folder(struct conf_source *s, const char *path, int fd, const char **ret_why)
+{
+    struct conf_folder *f = fd < 0 ? NULL : add_folder(s, span_str(path));
     if (f)
         f->fd = fd;
     else if (fd >= 0)
         close(fd);
+    if (fd >= 0 && !f)
+        *ret_why = "out of memory";
     return f ? fd : -1;
+}
+
+int conf_source_folder(struct conf_source *s, const char *path, const char **ret_why)
+{
+    struct conf_folder *f = find_folder(s, path);
+    *ret_why = "it was not passed along";
+    if (f || !s->disk)
+        return f ? f->fd : -1;
+    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        *ret_why = strerror(errno);
+    return keep_folder(s, path, fd, ret_why);
+}
+
+// With those above it. Those are as open as folders are, this one is not.
+static bool make_folders(const char *path)
+{
+    char part[PATH_MAX];
+    size_t len = strlen(path);
+    while (len > 1 && path[len - 1] == '/')
+        len--;
+    if (len >= sizeof part) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    for (size_t i = 1; i <= len; i++) {
+        if (i < len && path[i] != '/')
+            continue;
+        memcpy(part, path, i);
+        part[i] = '\0';
+        if (mkdir(part, i < len ? 0755 : 0700) && errno != EEXIST)
+            return false;
+    }
+    return true;
+}
+
+static bool is_empty_folder(int fd)
+{
+    int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = copy < 0 ? NULL : fdopendir(copy);
+    if (!d) {
+        if (copy >= 0)
+            close(copy);
+        return false;
+    }
+    unsigned n = 0;
+    while (n < 3 && readdir(d))
+        n++;
+    closedir(d);
+    return n == 2; // itself and the one above
+}
+
+// Nobody's files are given away by mistake: a folder that has some already belongs to whom it belongs to.
+static bool own(struct conf_source *s, int fd, const char **ret_why)
+{
+    struct stat st;
+    if (fstat(fd, &st)) {
+        *ret_why = strerror(errno);
+        return false;
+    }
+    if (st.st_uid == s->folder_owner)
+        return true;
+    if (!is_empty_folder(fd)) {
+        *ret_why = "there are files in it, and it does not belong to the worker's user";
+        return false;
+    }
+    *ret_why = "its owner cannot be changed";
+    return fchown(fd, s->folder_owner, s->folder_owner) == 0;
+}
+
+int conf_source_own_folder(struct conf_source *s, const char *path, const char **ret_why)
+{
+    struct conf_folder *f = find_folder(s, path);
+    *ret_why = NULL;
+    if (f || !s->disk)
+        return f ? f->fd : -1;
+    if (s->makes_folders && !make_folders(path)) {
+        *ret_why = strerror(errno);
+        return -1;
+    }
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        *ret_why = errno == ENOENT && !s->makes_folders ? NULL : strerror(errno);
+        return -1;
+    }
+    if (s->makes_folders && !own(s, fd, ret_why)) {
+        close(fd);
+        return -1;
+    }
+    return keep_folder(s, path, fd, ret_why);
 }
 
 void conf_source_give_folder(struct conf_source *s, int fd)

@@ -37,6 +37,8 @@ struct conf_source {
     struct conf_file *files;
     struct conf_folder *folders, *last_folder;
     bool disk; // may read files that it does not have yet
+    bool makes_folders;    // makes folders to write to, for the user
+    unsigned folder_owner; // with this number
 };
 void conf_source_init(struct conf_source *s, bool disk);
 void conf_source_fini(struct conf_source *s);
@@ -52,6 +54,9 @@ bool conf_source_take_text(struct conf_source *s, const struct conf_source *from
 bool conf_source_put(struct conf_source *s, const char *path, struct span content);
 /// The descriptor (O_PATH, the source's own) of a folder; -1 with *ret_why where it cannot be opened.
 int conf_source_folder(struct conf_source *s, const char *path, const char **ret_why);
+/// The same for a folder that the worker writes to. Where the source makes such folders, it is made, or its owner changed while it is
+/// empty. Where not: -1 without a reason (NULL) for one that is not there.
+int conf_source_own_folder(struct conf_source *s, const char *path, const char **ret_why);
 /// After unpacking: the folders have no descriptors yet. This one is now the source's, for its next folder without one
 /// (they stand in the order that they had before); closed where there is none.
 void conf_source_give_folder(struct conf_source *s, int fd);

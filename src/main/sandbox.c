@@ -19,8 +19,6 @@
 
 #include "base/sanitize.h"
 
-enum { NOBODY = 65534 };
-
 static bool failed(const char *what)
 {
     fprintf(stderr, "weir: the worker cannot shut itself in: %s: %s\n", what, strerror(errno));
@@ -30,7 +28,7 @@ static bool failed(const char *what)
 bool sandbox_drop_privileges(void)
 {
     if (geteuid() == 0) {
-        if (setgroups(0, NULL) || setresgid(NOBODY, NOBODY, NOBODY) || setresuid(NOBODY, NOBODY, NOBODY))
+        if (setgroups(0, NULL) || setresgid(SANDBOX_USER, SANDBOX_USER, SANDBOX_USER) || setresuid(SANDBOX_USER, SANDBOX_USER, SANDBOX_USER))
             return failed("changing the user");
     }
     struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
@@ -62,6 +60,8 @@ static const int allowed[] = {
     // files
     SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_pread64, SYS_preadv2, SYS_lseek, SYS_openat, SYS_openat2, SYS_fstat, SYS_newfstatat,
     SYS_statx, SYS_getdents64, SYS_dup, SYS_dup3, SYS_faccessat, SYS_readlinkat,
+    // of the cache's folder
+    SYS_pwritev, SYS_ftruncate, SYS_unlinkat, SYS_fdatasync,
     // memory, threads, time
     SYS_mmap, SYS_munmap, SYS_mprotect, SYS_madvise, SYS_mremap, SYS_brk, SYS_futex, SYS_sched_yield, SYS_sched_getaffinity, SYS_getrandom,
     SYS_clock_gettime, SYS_clock_nanosleep, SYS_nanosleep, SYS_set_robust_list, SYS_rseq, SYS_set_tid_address,

@@ -5,6 +5,8 @@
 
 #include "base/macros.h"
 
+enum { SANDBOX_USER = 65534 }; // nobody: whom the worker runs as where the supervisor is root
+
 /// No root, no capabilities, no new privileges, not dumpable. False with a sentence on stderr.
 bool sandbox_drop_privileges(void);
 /// Only the system calls that serving needs, for all threads to come. Nothing in builds with sanitizers.

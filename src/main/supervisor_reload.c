@@ -15,6 +15,7 @@
 #include "base/num.h"
 #include "base/secret.h"
 #include "main/diff.h"
+#include "main/sandbox.h"
 
 // The files go with the configuration: the worker is sent them, and what is built from it later may ask for them.
 static struct conf *load_file(const char *file, const struct conf_source *text, struct conf_diags *d)
@@ -26,6 +27,8 @@ static struct conf *load_file(const char *file, const struct conf_source *text, 
     if (!src)
         return NULL;
     conf_source_init(src, true);
+    src->makes_folders = true;
+    src->folder_owner = geteuid() ? geteuid() : SANDBOX_USER;
     // The worker cannot read these itself.
     for (const char *const *p = apart; *p; p++)
         (void)conf_source_read(src, *p, &ignored, &why);

@@ -102,29 +102,30 @@ static void groups_are_found_and_removed_together(void **state)
     disk_object_close(&o);
     disk_each(d, SPAN("b"), count_one, &n);
     assert_int_equal(n, 5);
-    assert_true(disk_may_have(d, SPAN("b")));
-    assert_false(disk_may_have(d, SPAN("c")));
+    assert_true(disk_may_have_group(d, SPAN("b")));
+    assert_false(disk_may_have_group(d, SPAN("c")));
     assert_true(disk_remove(d, key_of("b/3")));
     assert_false(disk_remove(d, key_of("b/3")));
     assert_int_equal(disk_remove_group(d, SPAN("b")), 4);
     assert_int_equal(disk_remove_group(d, SPAN("b")), 0);
-    assert_false(disk_may_have(d, SPAN("b")));
+    assert_false(disk_may_have_group(d, SPAN("b")));
     disk_close(d);
     d = open_in(&f, 16 * MIB);
-    assert_false(disk_may_have(d, SPAN("b")));
+    assert_false(disk_may_have_group(d, SPAN("b")));
     assert_int_equal(version_of(d, "bb/1", NULL), 1);
     disk_close(d);
     folder_fini(&f);
 }
 
-static bool is_even(void *arg, const struct disk_object *o)
+static enum disk_verdict drop_even(void *arg, const struct disk_object *o, struct span *ret_metadata)
 {
     char key[100];
+    (void)ret_metadata;
     unsigned version, edition;
     size_t length;
     (void)arg;
     metadata_of(o, key, &version, &length, &edition);
-    return version % 2 == 0;
+    return version % 2 == 0 ? DISK_DROP : DISK_KEEP;
 }
 
 static void what_was_removed_stays_away(void **state)
@@ -139,7 +140,7 @@ static void what_was_removed_stays_away(void **state)
         assert_true(put(d, key, 1000 + i, 300, 300));
         assert_true(put(d, key, i, 300, 300)); // an older one must not come back either
     }
-    assert_int_equal(disk_remove_if(d, is_even, NULL), 150);
+    assert_int_equal(disk_judge(d, SPAN_NONE, drop_even, NULL), 150);
     for (int again = 0; again < 3; again++) {
         for (unsigned i = 0; i < 300; i++) {
             snprintf(key, sizeof key, "k%u", i);
@@ -167,6 +168,78 @@ static void what_was_removed_stays_away(void **state)
     folder_fini(&f);
 }
 
+// The even ones get edition 5.
+static enum disk_verdict change_even(void *arg, const struct disk_object *o, struct span *ret_metadata)
+{
+    char key[100], *out = (char *)arg;
+    unsigned version, edition;
+    size_t length;
+    metadata_of(o, key, &version, &length, &edition);
+    if (version % 2 || edition == 5)
+        return DISK_KEEP;
+    *ret_metadata = span_of(out, (size_t)snprintf(out, 200, "%s %u %zu 5", key, version, length));
+    return DISK_CHANGE;
+}
+
+static void everything_is_judged_and_changed(void **state)
+{
+    struct folder f;
+    char key[20], text[200];
+    unsigned edition;
+    (void)state;
+    folder_init(&f);
+    struct disk *d = open_in(&f, 16 * MIB);
+    for (unsigned i = 0; i < 300; i++) {
+        snprintf(key, sizeof key, "k%u", i);
+        assert_true(put(d, key, i, 300 * i, 70000));
+    }
+    assert_int_equal(disk_judge(d, SPAN_NONE, change_even, text), 150);
+    assert_int_equal(disk_judge(d, SPAN_NONE, change_even, text), 0);
+    assert_true(put(d, "v/1", 2, 10, 10) && put(d, "v/2", 3, 10, 10) && put(d, "v/3", 4, 10, 10) && put(d, "w/1", 2, 10, 10));
+    assert_int_equal(disk_judge(d, SPAN("v"), change_even, text), 2);
+    assert_int_equal(disk_judge(d, SPAN("v"), drop_even, text), 2);
+    assert_int_equal(version_of(d, "v/2", NULL), 3);
+    assert_int_equal(version_of(d, "w/1", &edition), 2);
+    assert_int_equal(edition, 0);
+    disk_close(d);
+    d = open_in(&f, 16 * MIB);
+    for (unsigned i = 0; i < 300; i++) {
+        snprintf(key, sizeof key, "k%u", i);
+        assert_int_equal(version_of(d, key, &edition), i);
+        assert_int_equal(edition, i % 2 ? 0 : 5);
+    }
+    disk_close(d);
+    folder_fini(&f);
+}
+
+static void a_write_that_fails_takes_what_was_before_along(void **state)
+{
+    struct folder f;
+    struct disk_write *w;
+    struct chunkq q;
+    static char text[100000];
+    (void)state;
+    folder_init(&f);
+    struct disk *d = open_in(&f, 16 * MIB);
+    assert_true(put(d, "a", 1, 100, 100));
+    assert_true(put(d, "b", 1, 100, 100));
+    chunkq_init(&q);
+    assert_int_equal(chunkq_append_copy(&q, text, sizeof text), ERR_OK);
+    assert_int_equal(disk_begin(d, key_of("a"), &w), ERR_OK);
+    assert_int_equal(disk_append(w, &q, q.bytes), ERR_OK);
+    f.space = folder_bytes(&f) + 5000; // for the removal, not for the content
+    disk_commit(w, SPAN("a 2 100000 0"));
+    chunkq_fini(&q);
+    assert_int_equal(version_of(d, "a", NULL), -1);
+    disk_close(d);
+    f.space = UINT64_MAX;
+    d = open_in(&f, 16 * MIB);
+    assert_int_equal(version_of(d, "a", NULL), -1);
+    assert_int_equal(version_of(d, "b", NULL), 1);
+    disk_close(d);
+    folder_fini(&f);
+}
+
 static void a_removal_stops_what_is_being_written(void **state)
 {
     struct folder f;
@@ -179,16 +252,18 @@ static void a_removal_stops_what_is_being_written(void **state)
         assert_int_equal(disk_begin(d, key_of(keys[i]), &w[i]), ERR_OK);
     assert_false(disk_remove(d, key_of("a/2")));
     assert_int_equal(disk_remove_group(d, SPAN("b")), 0);
-    for (unsigned i = 0; i < 4; i++)
-        disk_commit(w[i], SPAN("a/1 1 0 0"));
-    assert_true(disk_may_have(d, SPAN("a")));
-    assert_false(disk_may_have(d, SPAN("b")));
-    assert_true(disk_may_have(d, SPAN("c")));
+    for (unsigned i = 0; i < 4; i++) {
+        char metadata[50];
+        disk_commit(w[i], span_of(metadata, (size_t)snprintf(metadata, sizeof metadata, "%s 1 0 0", keys[i])));
+    }
+    assert_true(disk_may_have_group(d, SPAN("a")));
+    assert_false(disk_may_have_group(d, SPAN("b")));
+    assert_true(disk_may_have_group(d, SPAN("c")));
     assert_int_equal(version_of(d, "a/1", NULL), 1);
     assert_int_equal(disk_begin(d, key_of("e"), &w[0]), ERR_OK);
-    (void)disk_remove_if(d, is_b2, &(unsigned){0});
+    (void)disk_judge(d, SPAN_NONE, drop_even, NULL);
     disk_commit(w[0], SPAN("e 1 0 0"));
-    assert_false(disk_may_have(d, SPAN("e")));
+    assert_false(disk_may_have_group(d, SPAN("e")));
     disk_close(d);
     folder_fini(&f);
 }
@@ -198,7 +273,7 @@ static void metadata_is_replaced_without_the_content(void **state)
     struct folder f;
     struct disk_object o, old;
     struct disk_stats before, after;
-    unsigned edition;
+    unsigned edition, version;
     (void)state;
     folder_init(&f);
     struct disk *d = open_in(&f, 32 * MIB);
@@ -210,11 +285,12 @@ static void metadata_is_replaced_without_the_content(void **state)
         for (unsigned n = 1; n < 4; n++) {
             disk_get_stats(d, &before);
             assert_int_equal(disk_lookup(d, key_of(key), &o), ERR_OK);
-            assert_int_equal(disk_lookup(d, key_of(key), &old), ERR_OK);
+            disk_object_dup(&o, &old);
             int len = snprintf(metadata, sizeof metadata, "%s %u %zu %u", key, i, lengths[i], n);
-            assert_int_equal(disk_update(&o, span_of(metadata, (size_t)len)), ERR_OK);
-            assert_int_equal(disk_update(&old, SPAN("nobody sees this")), ERR_NOT_FOUND);
+            disk_update(d, key_of(key), span_of(metadata, (size_t)len));
             disk_object_close(&o);
+            assert_true(verify(&old, &version, &edition, NULL, NULL)); // what was
+            assert_int_equal(edition, n - 1);
             disk_object_close(&old);
             disk_get_stats(d, &after);
             assert_true(after.bytes - before.bytes < 2048);
@@ -222,6 +298,8 @@ static void metadata_is_replaced_without_the_content(void **state)
             assert_int_equal(edition, n);
         }
     }
+    disk_update(d, key_of("k4"), SPAN("nothing there")); // and nothing comes of it
+    assert_false(disk_may_have(d, key_of("k4")));
     disk_close(d);
     d = open_in(&f, 32 * MIB);
     assert_int_equal(version_of(d, "k3", &edition), 3);
@@ -298,7 +376,7 @@ static void limits(void **state)
     assert_int_equal(version_of(d, "fits", NULL), 1);
     assert_int_equal(disk_begin(d, key_of("m"), &w), ERR_OK);
     disk_commit(w, span_of(metadata, sizeof metadata));
-    assert_false(disk_may_have(d, SPAN("m")));
+    assert_false(disk_may_have_group(d, SPAN("m")));
     disk_close(d);
     folder_fini(&f);
 }
@@ -432,6 +510,64 @@ static void another_layout_or_a_strange_file_is_not_read(void **state)
     folder_fini(&f);
 }
 
+static void what_a_lost_segment_may_have_removed_goes_too(void **state)
+{
+    struct folder f;
+    char key[20];
+    (void)state;
+    folder_init(&f);
+    struct disk *d = open_in(&f, 16 * MIB);
+    for (unsigned i = 0; i < 100; i++) { // some three segments
+        snprintf(key, sizeof key, "k%u", i);
+        assert_true(put(d, key, i, 30000, 30000));
+    }
+    assert_true(disk_remove(d, key_of("k1")));
+    disk_close(d);
+    struct memory_file *m = file_of(&f, "0000000000000003.segment");
+    m->bytes[20] ^= 1;
+    d = open_in(&f, 16 * MIB);
+    assert_int_equal(version_of(d, "k0", NULL), 0); // its head is there twice
+    disk_close(d);
+    m->bytes[64 + 20] ^= 1;
+    d = open_in(&f, 16 * MIB);
+    assert_int_equal(version_of(d, "k1", NULL), -1);
+    assert_int_equal(folder_bytes(&f), 0);
+    disk_close(d);
+    folder_fini(&f);
+}
+
+static void what_replaced_something_and_is_gone_does_not_bring_it_back(void **state)
+{
+    struct folder f;
+    struct disk_write *w;
+    struct chunkq q;
+    static char text[400000];
+    char key[20];
+    (void)state;
+    folder_init(&f);
+    struct disk *d = open_in(&f, 16 * MIB);
+    // Its first piece is in the first segment, which goes; its record, and an older version, are in later ones.
+    chunkq_init(&q);
+    assert_int_equal(chunkq_append_copy(&q, text, sizeof text), ERR_OK);
+    assert_int_equal(disk_begin(d, key_of("a"), &w), ERR_OK);
+    assert_int_equal(disk_append(w, &q, q.bytes), ERR_OK);
+    chunkq_fini(&q);
+    for (unsigned i = 0; i < 40; i++) {
+        snprintf(key, sizeof key, "k%u", i);
+        assert_true(put(d, key, i, 30000, 30000));
+    }
+    assert_true(put(d, "a", 1, 100, 100));
+    disk_commit(w, SPAN("a 2 400000 0"));
+    assert_true(disk_may_have_group(d, SPAN("a")));
+    disk_close(d);
+    assert_int_equal(mem_remove(&f, 0, "0000000000000001.segment"), 0);
+    d = open_in(&f, 16 * MIB);
+    assert_int_equal(version_of(d, "k39", NULL), 39);
+    assert_int_equal(version_of(d, "a", NULL), -1);
+    disk_close(d);
+    folder_fini(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -439,6 +575,8 @@ int main(void)
         cmocka_unit_test(an_abort_leaves_no_trace),
         cmocka_unit_test(groups_are_found_and_removed_together),
         cmocka_unit_test(what_was_removed_stays_away),
+        cmocka_unit_test(everything_is_judged_and_changed),
+        cmocka_unit_test(a_write_that_fails_takes_what_was_before_along),
         cmocka_unit_test(a_removal_stops_what_is_being_written),
         cmocka_unit_test(metadata_is_replaced_without_the_content),
         cmocka_unit_test(the_oldest_makes_room_and_what_is_used_stays),
@@ -447,6 +585,8 @@ int main(void)
         cmocka_unit_test(a_full_disk_takes_nothing_and_harms_nothing),
         cmocka_unit_test(a_read_error_is_a_miss),
         cmocka_unit_test(parts_of_files_are_given_out_once_checked_and_while_unchanged),
+        cmocka_unit_test(what_a_lost_segment_may_have_removed_goes_too),
+        cmocka_unit_test(what_replaced_something_and_is_gone_does_not_bring_it_back),
         cmocka_unit_test(another_layout_or_a_strange_file_is_not_read),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

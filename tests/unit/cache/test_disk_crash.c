@@ -61,9 +61,8 @@ static void update_one(struct world *w, unsigned i)
     metadata_of(&o, key, &version, &length, &edition);
     int n = snprintf(metadata, sizeof metadata, "%s %u %zu %u", key, version, length, edition + 1);
     w->keys[i].edition = edition + 1;
-    if (disk_update(&o, span_of(metadata, (size_t)n)) && !ended(w))
-        w->keys[i].edition = edition;
     disk_object_close(&o);
+    disk_update(w->disk, key_of(name), span_of(metadata, (size_t)n));
 }
 
 static void remove_one(struct world *w, unsigned i)
@@ -92,14 +91,15 @@ static void check_one(struct world *w, unsigned i)
         fail_msg("%s: version %d.%u where %d.%u or %d.%u was stored", name, v, edition, k->version, k->edition, k->before, k->edition_before);
 }
 
-static bool is_odd(void *arg, const struct disk_object *o)
+static enum disk_verdict drop_odd(void *arg, const struct disk_object *o, struct span *ret_metadata)
 {
     char key[100];
+    (void)ret_metadata;
     unsigned version, edition;
     size_t length;
     (void)arg;
     metadata_of(o, key, &version, &length, &edition);
-    return version % 2 == 1;
+    return version % 2 == 1 ? DISK_DROP : DISK_KEEP;
 }
 
 static void remove_odd(struct world *w)
@@ -107,7 +107,7 @@ static void remove_odd(struct world *w)
     for (unsigned i = 0; i < KEYS; i++)
         if (w->keys[i].version % 2 == 1)
             w->keys[i].version = VERSIONS_NONE;
-    (void)disk_remove_if(w->disk, is_odd, NULL);
+    (void)disk_judge(w->disk, SPAN_NONE, drop_odd, NULL);
 }
 
 static void reopen(struct world *w)

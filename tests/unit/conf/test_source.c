@@ -140,9 +140,39 @@ static void what_cannot_be_read(void **state)
     conf_diags_free(d);
 }
 
+static void a_folder_to_write_to_is_made(void **state)
+{
+    struct conf_source s;
+    struct stat st;
+    const char *why = "unchanged";
+    (void)state;
+    conf_source_init(&s, true);
+    assert_int_equal(conf_source_own_folder(&s, path_of("sites/made/cache/"), &why), -1);
+    assert_null(why); // not there, and nobody makes it here: no mistake
+    s.makes_folders = true;
+    s.folder_owner = geteuid();
+    int fd = conf_source_own_folder(&s, path_of("sites/made/cache/"), &why);
+    assert_true(fd >= 0);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0700);
+    assert_int_equal(stat(path_of("sites/made"), &st), 0);
+    assert_int_equal(st.st_mode & 0700, 0700);
+    assert_int_equal(conf_source_own_folder(&s, path_of("sites/made/cache/"), &why), fd);
+    // One with files that belong to somebody else is left alone.
+    s.folder_owner = geteuid() + 1;
+    assert_int_equal(conf_source_own_folder(&s, path_of("sites/made"), &why), -1);
+    assert_string_equal(why, "there are files in it, and it does not belong to the worker's user");
+    assert_int_equal(conf_source_own_folder(&s, "/dev/null/x", &why), -1);
+    assert_non_null(why);
+    conf_source_fini(&s);
+    assert_int_equal(rmdir(path_of("sites/made/cache")), 0);
+    assert_int_equal(rmdir(path_of("sites/made")), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(includes_and_bundles),
-                                       cmocka_unit_test(what_cannot_be_read)};
+                                       cmocka_unit_test(a_folder_to_write_to_is_made),
+        cmocka_unit_test(what_cannot_be_read)};
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
