@@ -275,6 +275,11 @@ int command_reload(const struct options *o)
     return ask(o, "reload");
 }
 
+int command_upgrade(const struct options *o)
+{
+    return ask(o, "upgrade");
+}
+
 int command_drain(const struct options *o)
 {
     return ask(o, "drain");
@@ -350,8 +355,8 @@ struct option_row {
     size_t offset;               // in struct options
 };
 static const struct option_row rows[] = {
-    {"-c", " run check fmt explain reload drain stop status tap top doctor ", false, offsetof(struct options, file)},
-    {"-s", " explain reload drain stop status tap top ", false, offsetof(struct options, socket)},
+    {"-c", " run check fmt explain reload upgrade drain stop status tap top doctor ", false, offsetof(struct options, file)},
+    {"-s", " explain reload upgrade drain stop status tap top ", false, offsetof(struct options, socket)},
     {"--to", " reverse ", false, offsetof(struct options, to)},
     {"--from", " reverse ", false, offsetof(struct options, from)},
     {"--listen", " forward ", false, offsetof(struct options, listen)},

@@ -127,15 +127,18 @@ static void on_channel(struct supervisor *s)
             supervisor_notify_systemd("READY=1");
         }
         s->said_ready = true;
+        supervisor_took_over(s);
     }
 }
 
 static void run_loop(struct supervisor *s)
 {
-    while (!s->ending || s->worker) {
+    while (!s->ending || s->worker || s->old_worker) {
         if (s->ending && supervisor_now_ms() >= s->end_by_ms) {
             if (s->worker)
                 kill(s->worker, SIGKILL);
+            if (s->old_worker)
+                kill(s->old_worker, SIGKILL);
             s->end_by_ms = UINT64_MAX;
         }
         if (!s->worker && !s->ending && supervisor_now_ms() >= s->restart_at_ms && !supervisor_start_worker(s))
@@ -185,9 +188,23 @@ static void raise_file_limit(void)
     }
 }
 
-static int begin(struct supervisor *s)
+// Listeners, log and control socket: what was handed over, and what is missing.
+static int open_all(struct supervisor *s)
 {
     char error[LISTEN_ERROR_MAX];
+    if (!supervisor_open_missing(s, s->gen, error)) {
+        fprintf(stderr, "weir: %s\n", error);
+        return 1;
+    }
+    if (s->log_fd < 0)
+        s->log_fd = supervisor_open_log(s->gen);
+    if (s->log_fd < 0 && generation_access_log(s->gen).ptr)
+        return 1;
+    return supervisor_open_control(s) && take_signals(s) ? 0 : 1;
+}
+
+static int begin(struct supervisor *s)
+{
     struct conf_diags *d = conf_diags_new();
     s->gen = d ? supervisor_load(s, NULL, d) : NULL;
     struct span text = d ? conf_diags_text(d) : SPAN("out of memory\n");
@@ -195,18 +212,20 @@ static int begin(struct supervisor *s)
     conf_diags_free(d);
     if (!s->gen)
         return 2;
-    s->number = 1;
+    s->number++;
     s->n_threads = supervisor_count_threads(generation_conf(s->gen));
-    if (!supervisor_open_missing(s, s->gen, error)) {
-        fprintf(stderr, "weir: %s\n", error);
+    return open_all(s);
+}
+
+// The same, with the version before us to go back to.
+static int begin_or_go_back(struct supervisor *s)
+{
+    if (!supervisor_take_over(s))
         return 1;
-    }
-    s->log_fd = supervisor_open_log(s->gen);
-    if (s->log_fd < 0 && generation_access_log(s->gen).ptr)
-        return 1;
-    if (!supervisor_open_control(s) || !take_signals(s))
-        return 1;
-    return 0;
+    int status = begin(s);
+    if (status && s->handover.active)
+        supervisor_go_back(s, "it cannot start");
+    return status;
 }
 
 static void end(struct supervisor *s)
@@ -229,8 +248,10 @@ int supervisor_run(const char *file, struct span text)
 {
     static struct supervisor s;
     s = (struct supervisor){.file = file, .text = text, .channel = -1, .signals = -1, .control = -1, .log_fd = -1};
+    s.beats_fd = memfd_create("weir-heartbeats", MFD_CLOEXEC);
     s.listeners = (struct listen_fd *)mem_calloc(LISTENERS_MAX, sizeof *s.listeners);
-    s.beats = (struct heartbeats *)mmap(NULL, sizeof *s.beats, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    bool room = s.beats_fd >= 0 && ftruncate(s.beats_fd, sizeof *s.beats) == 0;
+    s.beats = room ? (struct heartbeats *)mmap(NULL, sizeof *s.beats, PROT_READ | PROT_WRITE, MAP_SHARED, s.beats_fd, 0) : (struct heartbeats *)MAP_FAILED;
     if (!s.listeners || s.beats == MAP_FAILED) {
         fprintf(stderr, "weir: out of memory\n");
         return 1;
@@ -243,9 +264,11 @@ int supervisor_run(const char *file, struct span text)
         fprintf(stderr, "weir: no random bytes from the system\n");
     if (f)
         fclose(f);
-    s.status = begin(&s);
-    if (s.status == 0)
+    s.status = begin_or_go_back(&s);
+    if (s.status == 0) {
+        supervisor_adopt_worker(&s);
         run_loop(&s);
+    }
     end(&s);
     return s.status;
 }

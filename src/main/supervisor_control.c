@@ -79,6 +79,8 @@ static void obey(struct supervisor *s, int fd, const char *command)
     arena_init(&a, 0);
     if (strcmp(command, "reload") == 0) {
         supervisor_reload(s, fd);
+    } else if (strcmp(command, "upgrade") == 0) {
+        supervisor_upgrade(s, fd);
     } else if (strcmp(command, "drain") == 0 || strcmp(command, "stop") == 0) {
         control_answer(fd, 0, SPAN(""));
         if (command[0] == 'd')
@@ -124,7 +126,8 @@ bool supervisor_open_control(struct supervisor *s)
     arena_init(&a, 0);
     const char *path = control_path(generation_conf(s->gen), &a);
     if (path) {
-        s->control = control_listen(path);
+        if (s->control < 0) // else it was handed over
+            s->control = control_listen(path);
         ok = s->control >= 0;
         snprintf(s->control_path, sizeof s->control_path, "%s", path);
     }

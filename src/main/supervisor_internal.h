@@ -23,6 +23,18 @@ struct proposal {
     struct span change;      // what it changes
 };
 
+// What the supervisor before this one handed over (supervisor_upgrade.c), until our own worker serves.
+struct handover {
+    bool active;
+    bool back;    // we are the one before again: its worker is ours
+    pid_t worker; // of the one before; it serves meanwhile
+    int channel, beats_fd, asker;
+    int previous; // the binary to go back to
+    unsigned n_threads;
+    struct span drain, bundle; // what tells that worker to drain; the configuration's files
+    struct arena arena;
+};
+
 struct supervisor {
     const char *file;
     struct span text;          // quick mode
@@ -31,7 +43,8 @@ struct supervisor {
     unsigned n_threads;
     struct listen_fd *listeners;
     unsigned n_listeners;
-    struct heartbeats *beats;
+    struct heartbeats *beats; // memory shared with the worker
+    int beats_fd;             // a memfd: it outlives us
     uint64_t seen[WORKER_THREADS_MAX];
     unsigned silent_ticks;
     pid_t worker;
@@ -49,6 +62,9 @@ struct supervisor {
         uint64_t last, tried; // what was seen, and what a reload was tried for
     } files;
     uint64_t last_tick_ms, started_ms;
+    struct handover handover;
+    pid_t old_worker; // of the version before, while it drains; 0: none
+    uint64_t old_worker_end_ms;
     int status;
 };
 
@@ -95,6 +111,22 @@ void supervisor_look_at_files(struct supervisor *s);
 bool supervisor_open_control(struct supervisor *s);
 /// Takes one command from it.
 void supervisor_accept_control(struct supervisor *s);
+
+// ---- supervisor_upgrade.c
+/// Executes the binary at our path in our place. Answers the asker where that does not come to pass.
+void supervisor_upgrade(struct supervisor *s, int asker);
+/// At the start: takes what another version handed over, where one did. False: it cannot be read.
+MUST_USE bool supervisor_take_over(struct supervisor *s);
+/// In a worker: closes what is between the versions only.
+void supervisor_drop_handover(struct supervisor *s);
+/// Whether a worker serves already that is ours again.
+bool supervisor_adopt_worker(struct supervisor *s);
+/// Our own worker serves: the one before may drain.
+void supervisor_took_over(struct supervisor *s);
+/// We do not get so far: the version before takes our place again. Does not return.
+NORETURN void supervisor_go_back(struct supervisor *s, const char *why);
+/// Ends a worker of the version before that drains for too long.
+void supervisor_watch_old_worker(struct supervisor *s);
 
 // ---- supervisor.c
 void supervisor_drain(struct supervisor *s);

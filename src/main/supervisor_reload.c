@@ -18,7 +18,7 @@
 #include "main/sandbox.h"
 
 // The files go with the configuration: the worker is sent them, and what is built from it later may ask for them.
-static struct conf *load_file(const char *file, const struct conf_source *text, struct conf_diags *d)
+static struct conf *load_file(const char *file, const struct conf_source *text, struct span bundle, struct conf_diags *d)
 {
     static const char *const apart[] = {"/etc/hosts", "/etc/resolv.conf", NULL};
     struct span ignored;
@@ -29,6 +29,8 @@ static struct conf *load_file(const char *file, const struct conf_source *text, 
     conf_source_init(src, true);
     src->makes_folders = true;
     src->folder_owner = geteuid() ? geteuid() : SANDBOX_USER;
+    if (bundle.ptr && !conf_source_unpack(src, bundle)) // what was in force before us is not read anew
+        conf_error(d, NULL, NULL, "the configuration that was handed over cannot be read");
     // The worker cannot read these itself.
     for (const char *const *p = apart; *p; p++)
         (void)conf_source_read(src, *p, &ignored, &why);
@@ -45,7 +47,7 @@ static struct conf *load_file(const char *file, const struct conf_source *text, 
 
 struct generation *supervisor_load(struct supervisor *s, const struct conf_source *text, struct conf_diags *d)
 {
-    struct conf *c = s->file ? load_file(s->file, text, d) : conf_load_text(s->text, "quick", d);
+    struct conf *c = s->file ? load_file(s->file, text, s->handover.bundle, d) : conf_load_text(s->text, "quick", d);
     struct generation *g = c ? generation_new(c, d, s->number + 1) : NULL;
     conf_unref(c);
     if (g && !generation_run_tests(g, d)) {

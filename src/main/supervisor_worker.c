@@ -37,6 +37,7 @@ static NORETURN void become_worker(struct supervisor *s, int channel)
     close(s->signals);
     if (s->control >= 0)
         close(s->control);
+    supervisor_drop_handover(s);
     struct worker_start w = {.gen = s->gen, .listeners = s->listeners, .n_listeners = s->n_listeners, .n_threads = s->n_threads,
                              .channel = channel, .log_fd = s->log_fd, .beats = s->beats};
     int status = worker_run(&w);
@@ -89,6 +90,8 @@ static void worker_ended(struct supervisor *s, int wait_status)
     }
     if (s->ending)
         return;
+    if (s->handover.active)
+        supervisor_go_back(s, "its worker ended before it served");
     bool young = supervisor_now_ms() - s->worker_started_ms < RESTART_SOON_MS;
     if (WIFSIGNALED(wait_status))
         fprintf(stderr, "weir: the worker was ended by signal %d; starting another\n", WTERMSIG(wait_status));
@@ -109,6 +112,8 @@ void supervisor_reap(struct supervisor *s)
     for (pid_t pid; (pid = waitpid(-1, &wait_status, WNOHANG)) > 0;)
         if (pid == s->worker)
             worker_ended(s, wait_status);
+        else if (pid == s->old_worker)
+            s->old_worker = 0;
 }
 
 // A thread that has given no sign since the last look, or -1.
@@ -134,6 +139,7 @@ static void ask_for_stack(struct supervisor *s, int thread)
 // Only time in which we ran ourselves counts: a suspended machine, or a stopped process group, is no hang.
 void supervisor_watch(struct supervisor *s)
 {
+    supervisor_watch_old_worker(s);
     uint64_t now = supervisor_now_ms(), passed = now - s->last_tick_ms;
     if (passed < TICK_MS)
         return;
