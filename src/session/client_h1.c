@@ -581,11 +581,13 @@ enum err client_start(struct client_conn *c, int fd)
 void client_drain(struct client_conn *c)
 {
     c->draining = true;
-    if (c->h2)
+    if (c->h2) {
         client_h2_drain(c);
-    // A request may have arrived that nobody has looked at yet: closing over it would reset the connection.
-    else if (!c->busy)
+    } else if (!c->busy) {
+        // A request may have arrived that nobody has looked at yet, not even the loop: closing over it would reset the connection.
+        c->t.io.state |= IO_READABLE;
         wake(c);
+    }
 }
 
 void client_drop(struct client_conn *c)
