@@ -165,6 +165,9 @@ void disk_run_job(struct disk_job *j);
 /// Reads and checks a record into o, which has the reference of found then (and has given it back after a failure).
 MUST_USE enum err disk_open_found(struct disk *d, struct disk_found *f, struct disk_object *o);
 
+/// The entries of a group, from the newest on; none before the store is ready.
+unsigned disk_find_group(struct disk *d, struct span group, struct disk_found *ret, unsigned max);
+
 // ---- Loading: disk_load.c
 
 /// Reads the folder, which is ours, and makes the store ready.

@@ -106,8 +106,10 @@ enum err disk_lookup(struct disk *d, struct disk_key key, struct disk_object *re
     uint32_t tag;
     struct disk_found f;
     struct disk_object o;
+    if (!disk_is_ready(d)) // the store's key is not known before
+        return counted(d, ERR_NOT_FOUND);
     disk_hash_key(d, key, &hash, &tag);
-    if (!disk_is_ready(d) || !disk_index_find(d, hash, &tag, &f, 1))
+    if (!disk_index_find(d, hash, &tag, &f, 1))
         return counted(d, ERR_NOT_FOUND);
     enum err e = disk_open_found(d, &f, &o);
     if (e)
@@ -120,6 +122,15 @@ enum err disk_lookup(struct disk *d, struct disk_key key, struct disk_object *re
     return counted(d, ERR_OK);
 }
 
+unsigned disk_find_group(struct disk *d, struct span group, struct disk_found *ret, unsigned max)
+{
+    uint64_t hash;
+    if (!disk_is_ready(d))
+        return 0;
+    disk_hash_key(d, (struct disk_key){group, group.len}, &hash, NULL);
+    return disk_index_find(d, hash, NULL, ret, max);
+}
+
 static bool is_member(const struct disk_object *o, struct span group)
 {
     return span_eq(span_first(o->key, o->group_len), group);
@@ -127,11 +138,9 @@ static bool is_member(const struct disk_object *o, struct span group)
 
 enum err disk_lookup_group(struct disk *d, struct span group, bool (*match)(void *arg, const struct disk_object *o), void *arg, struct disk_object *ret)
 {
-    uint64_t hash;
     struct disk_found f[GROUP_MAX];
     enum err result = ERR_NOT_FOUND;
-    disk_hash_key(d, (struct disk_key){group, group.len}, &hash, NULL);
-    unsigned n = disk_is_ready(d) ? disk_index_find(d, hash, NULL, f, GROUP_MAX) : 0;
+    unsigned n = disk_find_group(d, group, f, GROUP_MAX);
     for (unsigned i = 0; i < n; i++) {
         struct disk_object o;
         if (result != ERR_NOT_FOUND) {
@@ -157,15 +166,19 @@ bool disk_may_have(struct disk *d, struct disk_key key)
 {
     uint64_t hash;
     uint32_t tag;
+    if (!disk_is_ready(d))
+        return false;
     disk_hash_key(d, key, &hash, &tag);
-    return disk_is_ready(d) && disk_index_has(d, hash, &tag);
+    return disk_index_has(d, hash, &tag);
 }
 
 bool disk_may_have_group(struct disk *d, struct span group)
 {
     uint64_t hash;
+    if (!disk_is_ready(d))
+        return false;
     disk_hash_key(d, (struct disk_key){group, group.len}, &hash, NULL);
-    return disk_is_ready(d) && disk_index_has(d, hash, NULL);
+    return disk_index_has(d, hash, NULL);
 }
 
 // ---- Content

@@ -50,8 +50,8 @@ static bool drop_writes(struct disk *d, const uint64_t *hash, const uint32_t *ta
 
 struct removal {
     struct disk *disk;
-    uint64_t hash;
-    const uint32_t *tag;
+    struct disk_key key;
+    bool group; // all of the key's group
     uint64_t n;
 };
 
@@ -59,21 +59,36 @@ static void remove_now(void *arg)
 {
     struct removal *r = (struct removal *)arg;
     struct disk *d = r->disk;
-    if (!wait_loaded(d))
+    uint64_t hash;
+    uint32_t tag;
+    if (!wait_loaded(d)) // the store's key is not known before
         return;
+    disk_hash_key(d, r->key, &hash, &tag);
+    const uint32_t *which = r->group ? NULL : &tag;
     pthread_mutex_lock(&d->log);
-    (void)drop_writes(d, &r->hash, r->tag);
-    r->n = disk_index_remove(d, r->hash, r->tag);
+    (void)drop_writes(d, &hash, which);
+    r->n = disk_index_remove(d, hash, which);
     if (r->n)
-        disk_log_removal(d, r->hash, r->tag);
+        disk_log_removal(d, hash, which);
     pthread_mutex_unlock(&d->log);
 }
 
-static uint64_t remove_some(struct disk *d, uint64_t hash, const uint32_t *tag)
+static bool nothing_to_remove(struct disk *d, const struct removal *r)
 {
-    struct removal r = {.disk = d, .hash = hash, .tag = tag};
+    uint64_t hash;
+    uint32_t tag;
+    if (!disk_is_ready(d))
+        return false;
+    disk_hash_key(d, r->key, &hash, &tag);
+    const uint32_t *which = r->group ? NULL : &tag;
     // Writes first: one that ends in between is in the index then.
-    if (disk_is_ready(d) && !drop_writes(d, &hash, tag) && !disk_index_has(d, hash, tag))
+    return !drop_writes(d, &hash, which) && !disk_index_has(d, hash, which);
+}
+
+static uint64_t remove_some(struct disk *d, struct disk_key key, bool group)
+{
+    struct removal r = {.disk = d, .key = key, .group = group};
+    if (nothing_to_remove(d, &r))
         return 0;
     disk_blocking(remove_now, &r);
     return r.n;
@@ -81,17 +96,12 @@ static uint64_t remove_some(struct disk *d, uint64_t hash, const uint32_t *tag)
 
 bool disk_remove(struct disk *d, struct disk_key key)
 {
-    uint64_t hash;
-    uint32_t tag;
-    disk_hash_key(d, key, &hash, &tag);
-    return remove_some(d, hash, &tag) > 0;
+    return remove_some(d, key, false) > 0;
 }
 
 uint64_t disk_remove_group(struct disk *d, struct span group)
 {
-    uint64_t hash;
-    disk_hash_key(d, (struct disk_key){group, group.len}, &hash, NULL);
-    return remove_some(d, hash, NULL);
+    return remove_some(d, (struct disk_key){group, group.len}, true);
 }
 
 // ---- By what they are
@@ -193,10 +203,8 @@ uint64_t disk_remove_all(struct disk *d)
 
 void disk_each(struct disk *d, struct span group, void (*fn)(void *arg, const struct disk_object *o), void *arg)
 {
-    uint64_t hash;
     struct disk_found f[GROUP_MAX];
-    disk_hash_key(d, (struct disk_key){group, group.len}, &hash, NULL);
-    unsigned n = disk_is_ready(d) ? disk_index_find(d, hash, NULL, f, GROUP_MAX) : 0;
+    unsigned n = disk_find_group(d, group, f, GROUP_MAX);
     for (unsigned i = 0; i < n; i++) {
         struct disk_object o;
         f[i].entry.record_units = UINT16_MAX;
