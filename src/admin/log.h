@@ -18,6 +18,9 @@ void log_access(struct span line);
 /// From now on lines go to this descriptor (a file opened anew).
 void log_set_fd(int access_fd);
 
+/// Test seam: lines go to sink at once and nowhere else; NULL: to the writer again. Set it before threads start.
+void log_sink_set(void (*sink)(void *arg, struct span line), void *arg);
+
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 void log_set_level(enum log_level level);
 /// One line on stderr, at once; for rare things.

@@ -461,6 +461,11 @@ enum err io_accept_now(struct io *listener, int *ret_fd, struct sockaddr_storage
     }
 }
 
+void io_discard(int fd)
+{
+    sys_close(fd);
+}
+
 static enum err address_result(int r)
 {
     return r == 0 ? ERR_OK : r == -ENOTCONN ? ERR_RESET : ERR_IO;

@@ -79,7 +79,7 @@ struct io_pipe {
     size_t cap, held; // held: bytes inside
     struct io_pipe *next;
 };
-/// NULL where there is no descriptor or the backend has no splice (the simulator): copy then.
+/// NULL where there is no descriptor, or none with enough room: copy then.
 struct io_pipe *io_pipe_get(void);
 /// Gives it back; one that holds bytes is closed.
 void io_pipe_put(struct io_pipe *p);
@@ -103,6 +103,8 @@ MUST_USE enum err io_connect(struct io *ret_io, const struct sockaddr *to, sockl
 /// connection was lost: try the next). A listener's event comes once, so go on until ERR_AGAIN; after
 /// ERR_NO_FILES try again later, by a timer. ret_peer may be NULL.
 MUST_USE enum err io_accept_now(struct io *listener, int *ret_fd, struct sockaddr_storage *ret_peer);
+/// Closes an accepted descriptor that nobody wants.
+void io_discard(int fd);
 /// The address that the other side, and we, have on this connection.
 MUST_USE enum err io_peer_address(const struct io *io, struct sockaddr_storage *ret);
 MUST_USE enum err io_local_address(const struct io *io, struct sockaddr_storage *ret);

@@ -17,6 +17,10 @@ struct sim_options {
     unsigned cut_pm;          // segments at which the connection is reset
     unsigned refuse_pm;       // connects refused
     unsigned blackhole_pm;    // connects never answered
+    unsigned vanish_pm;       // segments with which both sides lose each other: nothing arrives any more, no end and no reset
+    unsigned wall_jump_pm;    // waits over which the wall clock is set, by up to a day in either direction
+    unsigned stall_pm;        // waits after which the process was stopped for up to stall_max_ms
+    unsigned stall_max_ms;
     unsigned fd_fail_pm;      // sockets that cannot be had (ERR_NO_FILES)
     unsigned alloc_fail_pm;   // allocations that fail
     uint64_t alloc_fail_at;   // the n-th allocation from now fails (0: none)
@@ -30,8 +34,8 @@ void sim_begin(const struct sim_options *o);
 int sim_listen(const struct sockaddr *addr, socklen_t len);
 /// A connected pair, for codec tests.
 void sim_pair(int ret_fd[2]);
-/// Turns the faults on or off (they are on after sim_begin), so that set-up and teardown can go undisturbed.
-void sim_faults(bool on);
+/// Turns the faults on or off (they are on after sim_begin), so that set-up and teardown can go undisturbed. Returns what was.
+bool sim_faults(bool on);
 /// Allocations and system calls fail for the calling fiber no more: for an actor that is not what is being
 /// tested. What the network does (cuts, delays, short reads and writes) it still feels.
 void sim_spare_self(void);

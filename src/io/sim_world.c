@@ -124,9 +124,11 @@ void sim_begin(const struct sim_options *o)
     mem_fail_set(on_alloc, NULL);
 }
 
-void sim_faults(bool on)
+bool sim_faults(bool on)
 {
+    bool before = sim->faults;
     sim->faults = on;
+    return before;
 }
 
 void sim_spare_self(void)
@@ -190,6 +192,14 @@ void sim_end_free(struct sim_end *e)
     e->kind = SIM_FREE;
     e->registered = false;
     e->gen++;
+}
+
+void sim_vanish(struct sim_end *a)
+{
+    struct sim_end *b = sim_end_at(a->peer);
+    a->vanished = true;
+    if (b)
+        b->vanished = true;
 }
 
 void sim_link(struct sim_end *a, struct sim_end *b)
@@ -341,6 +351,8 @@ static void push_at(uint64_t time_us, enum sim_event_kind kind, struct sim_ref a
 void sim_send_event(enum sim_event_kind kind, struct sim_end *at, struct sim_end *from, size_t n)
 {
     enum { LATENCY_MAX_US = 50 };
+    if (at->vanished && kind != SIM_SPACE) // what an end tells itself arrives
+        return;
     uint64_t t = sim->now_us + 1 + sim_rand(LATENCY_MAX_US);
     if (sim_chance(sim->o.delay_pm) && sim->o.delay_max_ms)
         t += 1000 * (1 + sim_rand(sim->o.delay_max_ms));

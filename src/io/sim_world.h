@@ -15,7 +15,7 @@ enum {
     SIM_BACKLOG = 128,
 };
 
-enum sim_kind { SIM_FREE, SIM_FRESH, SIM_CONNECTING, SIM_STREAM, SIM_LISTENER, SIM_POLL, SIM_WAKE };
+enum sim_kind { SIM_FREE, SIM_FRESH, SIM_CONNECTING, SIM_STREAM, SIM_LISTENER, SIM_PIPE, SIM_POLL, SIM_WAKE };
 
 struct sim_ref { // to an end that may be gone
     uint32_t index, gen;
@@ -33,6 +33,8 @@ struct sim_end {
     size_t cap, head, arrived, tail;
     uint64_t last_arrival_us; // nothing overtakes
     bool fin_sent, fin_arrived, is_reset, reset_on_close;
+    bool vanished; // nothing reaches it any more
+    size_t sunk;   // bytes that wait for the answer of a peer that is gone and cannot say so
     bool no_space; // a send fell short, so the peer's reading is news
     int error;     // pending, told once
     struct sim_ref backlog[SIM_BACKLOG];
@@ -65,6 +67,7 @@ struct sim_world {
     uint64_t rng, random_rng;
     bool faults;
     uint64_t now_us, seq, trace;
+    int64_t wall_offset_ms; // the wall clock was set
     uint64_t n_allocs, n_syscalls;
     struct sim_calls calls;
     struct sim_event *heap;
@@ -93,6 +96,8 @@ struct sim_end *sim_end_new(enum sim_kind kind);
 struct sim_end *sim_end_at(struct sim_ref r); // NULL: gone
 struct sim_ref sim_ref_of(const struct sim_end *e);
 void sim_end_free(struct sim_end *e);
+/// From now on a and its peer hear nothing of each other.
+void sim_vanish(struct sim_end *a);
 void sim_link(struct sim_end *a, struct sim_end *b);
 /// The descriptor's end; NULL where it is not open.
 struct sim_end *sim_end_of_fd(int fd);

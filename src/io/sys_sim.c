@@ -8,7 +8,7 @@
 #include "io/sim_world.h"
 
 // For the trace.
-enum call { CALL_POLL, CALL_RECV, CALL_SEND, CALL_SOCKET, CALL_CONNECT, CALL_ACCEPT, CALL_CLOSE, CALL_PREAD };
+enum call { CALL_POLL, CALL_RECV, CALL_SEND, CALL_SOCKET, CALL_CONNECT, CALL_ACCEPT, CALL_CLOSE, CALL_PREAD, CALL_SPLICE };
 
 // ---- The poller
 
@@ -93,9 +93,22 @@ static int collect(struct epoll_event *ret_events, int max)
     return n;
 }
 
+// What happens to clocks while a process waits.
+static void disturb_clocks(void)
+{
+    enum { DAY_MS = 24 * 3600 * 1000 };
+    if (sim_chance(sim->o.wall_jump_pm))
+        sim->wall_offset_ms = (int64_t)sim_rand(2 * DAY_MS) - DAY_MS;
+    if (sim_chance(sim->o.stall_pm) && sim->o.stall_max_ms) {
+        sim->now_us += 1000 * (1 + sim_rand(sim->o.stall_max_ms));
+        sim_run_events();
+    }
+}
+
 int sys_poll_wait(int poll_fd, struct epoll_event *ret_events, int max, int timeout_ms)
 {
     (void)sim_call(&sim->calls.poll_wait);
+    disturb_clocks();
     uint64_t until = timeout_ms < 0 ? UINT64_MAX : (sim->now_us / 1000 + (uint64_t)timeout_ms) * 1000;
     for (;;) {
         int n = collect(ret_events, max);
@@ -198,6 +211,11 @@ static int64_t transmit(struct sim_end *e, const struct iovec *iov, unsigned n_i
     for (unsigned i = 0; i < n_iov; i++)
         want += iov[i].iov_len;
     struct sim_end *peer = sim_end_at(e->peer);
+    if (!peer && e->vanished) {
+        size_t n = MIN(want, e->cap - e->sunk);
+        e->sunk += n;
+        return n ? (int64_t)n : -EAGAIN;
+    }
     if (!peer) { // it closed: this once the bytes are taken, and answered with a reset
         sim_send_event(SIM_RESET, e, e, 0);
         return (int64_t)want;
@@ -217,6 +235,8 @@ static int64_t transmit(struct sim_end *e, const struct iovec *iov, unsigned n_i
         peer->tail += k;
         left -= k;
     }
+    if (sim_chance(sim->o.vanish_pm))
+        sim_vanish(e);
     sim_send_event(sim_chance(sim->o.cut_pm) ? SIM_CUT : SIM_ARRIVE, peer, e, n);
     return (int64_t)n;
 }
@@ -399,6 +419,10 @@ void sys_close(int fd)
     sim_note(CALL_CLOSE, fd, 0);
     sim->fds[fd - SIM_FD_BASE] = 0;
     sim->n_fds--;
+    if (e->kind == SIM_PIPE && e->has_fd) {
+        e->has_fd = false; // its other descriptor is still open
+        return;
+    }
     close_end(e);
 }
 
@@ -406,7 +430,7 @@ int64_t sys_unacked(int fd)
 {
     (void)sim_call(&sim->calls.other);
     struct sim_end *e = sim_end_of_fd(fd), *peer = e ? sim_end_at(e->peer) : NULL;
-    return peer ? (int64_t)(peer->tail - peer->arrived) : 0;
+    return peer ? (int64_t)(peer->tail - peer->arrived) : e ? (int64_t)e->sunk : 0;
 }
 
 // ---- What a test program asks for itself
@@ -437,19 +461,57 @@ void sim_pair(int ret_fd[2])
 
 // ---- Files, clocks, helper threads
 
+// A pipe is one end with two descriptors; it holds what a socket does.
 int64_t sys_pipe(int ret_fd[2])
 {
-    (void)ret_fd;
-    return -ENOSYS;
+    if (sim_call(&sim->calls.other) || sim_chance(sim->o.fd_fail_pm))
+        return -EMFILE;
+    struct sim_end *e = sim_end_new(SIM_PIPE);
+    int r = sim_fd_new(e), w = sim_fd_new(e);
+    CHECK(r >= 0 && w >= 0);
+    ret_fd[0] = r;
+    ret_fd[1] = w;
+    return (int64_t)e->cap;
+}
+
+static int64_t splice_in(struct sim_end *from, struct sim_end *pipe, char *bounce, size_t n)
+{
+    n = MIN(n, pipe->cap - (pipe->tail - pipe->head));
+    int64_t r = n ? receive(from, bounce, n) : -EAGAIN;
+    if (r > 0) {
+        ring_copy(pipe, pipe->tail, bounce, (size_t)r, true);
+        pipe->tail += (size_t)r;
+    }
+    return r;
+}
+
+static int64_t splice_out(struct sim_end *pipe, struct sim_end *to, char *bounce, size_t n)
+{
+    n = MIN(n, pipe->tail - pipe->head);
+    if (n == 0)
+        return -EAGAIN;
+    ring_copy(pipe, pipe->head, bounce, n, false);
+    int64_t r = transmit(to, &(struct iovec){bounce, n}, 1);
+    if (r > 0)
+        pipe->head += (size_t)r;
+    return r;
 }
 
 int64_t sys_splice(int from, int to, size_t n, bool more)
 {
-    (void)from;
-    (void)to;
-    (void)n;
+    static char bounce[64 * 1024];
     (void)more;
-    return -ENOSYS;
+    bool fails = sim_call(&sim->calls.other);
+    struct sim_end *f = sim_end_of_fd(from), *t = sim_end_of_fd(to);
+    if (!f || !t || (f->kind == SIM_PIPE) == (t->kind == SIM_PIPE))
+        return -EBADF;
+    struct sim_end *socket = f->kind == SIM_PIPE ? t : f;
+    n = MIN(n, sizeof(bounce));
+    int64_t r = socket->kind != SIM_STREAM ? -ENOTCONN
+                : fails                    ? break_connection(socket)
+                : socket == f              ? splice_in(f, t, bounce, n)
+                                           : splice_out(f, t, bounce, n);
+    return sim_note(CALL_SPLICE, socket == f ? from : to, r);
 }
 
 int64_t sys_sendfile(int to, int from, uint64_t offset, size_t n)
@@ -484,7 +546,7 @@ uint64_t sys_clock_us(void)
 uint64_t sys_wall_ms(void)
 {
     static const uint64_t YEAR_2026_MS = 1767225600000u;
-    return YEAR_2026_MS + sim->now_us / 1000;
+    return (uint64_t)((int64_t)(YEAR_2026_MS + sim->now_us / 1000) + sim->wall_offset_ms);
 }
 
 bool sys_alloc_fails(void)

@@ -88,6 +88,23 @@ static void upstream_release(struct upstream *u)
         timer_set(&u->end, loop_now_ms());
 }
 
+static struct dns_backend *(*make_backend)(void *);
+static void *make_arg;
+
+void dns_backend_set(struct dns_backend *(*make)(void *arg), void *arg)
+{
+    make_backend = make;
+    make_arg = arg;
+}
+
+static enum err ask_by(struct upstream *u)
+{
+    if (likely(!make_backend))
+        return dns_ares_new(u->resolvers, u->n_resolvers, &u->backend);
+    u->backend = make_backend(make_arg);
+    return u->backend ? ERR_OK : ERR_NO_MEMORY;
+}
+
 static enum err upstream_new(struct dns *d, const struct dns_config *c, struct upstream **ret)
 {
     struct upstream *u = (struct upstream *)mem_calloc(1, sizeof(*u));
@@ -101,7 +118,7 @@ static enum err upstream_new(struct dns *d, const struct dns_config *c, struct u
         u->resolvers[u->n_resolvers++] = c->resolvers[i];
     enum err e = ERR_OK;
     if (!u->backend && u->n_resolvers)
-        e = dns_ares_new(u->resolvers, u->n_resolvers, &u->backend);
+        e = ask_by(u);
     if (e) {
         mem_free(u);
         return e;

@@ -90,6 +90,9 @@ struct dns_backend_ops {
 struct dns_backend {
     const struct dns_backend_ops *ops;
 };
+/// Test seam: resolvers that are configured without a backend get one from make(arg) (NULL: memory is out); make NULL: c-ares
+/// again. Set it before threads start.
+void dns_backend_set(struct dns_backend *(*make)(void *arg), void *arg);
 /// err: ERR_OK (n may be 0: the name exists without such an address, or does not exist: both are kept for
 /// ttl_s), ERR_DNS_FAILED (the resolver failed), ERR_DNS_TIMEOUT or ERR_NO_MEMORY. q is gone after that.
 void dns_question_done(struct dns_question *q, enum err err, const struct addr *addrs, unsigned n,

@@ -16,6 +16,7 @@ struct dns_sim {
     struct dns_sim_options o;
     struct list questions;
     uint64_t rng;
+    unsigned n_asked;
 };
 
 enum { TTL_DEFAULT_S = 60 };
@@ -83,6 +84,7 @@ static void sim_query(struct dns_backend *b, struct dns_question *q)
         return;
     }
     *sq = (struct sim_question){.sim = s, .question = q, .fails = below(s, 1000) < s->o.fail_pm};
+    sq->fails |= ++s->n_asked == s->o.fail_at;
     timer_init(&sq->timer, on_timer);
     list_push_back(&s->questions, &sq->node);
     uint32_t delay_ms = delay_of(s, q);

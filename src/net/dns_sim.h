@@ -18,6 +18,7 @@ struct dns_sim_options {
     unsigned n;
     uint64_t seed;
     unsigned fail_pm;      // in 1/1000 of questions, from the seed: ERR_DNS_FAILED
+    unsigned fail_at;      // the n-th question fails (0: none)
     unsigned delay_max_ms; // added, from the seed
     unsigned *ret_asked;   // counts questions; may be NULL
 };

@@ -183,6 +183,7 @@ static enum err deliver_tunnel(struct exchange *x)
     chunkq_fini(&none);
     if (!e)
         e = tunnel_run(x, x->timeouts->tunnel_idle);
+    x->upstream->reset = e != ERR_OK; // a tunnel has no other way to say that this was not all
     return e;
 }
 

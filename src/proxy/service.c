@@ -2,7 +2,6 @@
 // One worker thread's listeners and connections.
 #include "proxy/service.h"
 
-#include <unistd.h>
 
 #include "admin/log.h"
 #include "admin/metrics.h"
@@ -89,7 +88,7 @@ static void admit_client(struct service_listener *sl, int fd, const struct addr 
     bool admin = sl->listener->kind == LISTENER_ADMIN;
     if (!admin && peers_total(s->peers) >= limits->connections) {
         metrics_limit(LIMIT_CONNECTIONS);
-        close(fd);
+        io_discard(fd);
         return;
     }
     bool front = sl->listener->settings.introduce != NULL; // its peers stand for many clients
@@ -100,7 +99,7 @@ static void admit_client(struct service_listener *sl, int fd, const struct addr 
     }
     if (!admin && !peers_enter(s->peers, peer, front ? UINT32_MAX : limits->per_client)) {
         metrics_limit(LIMIT_PER_CLIENT);
-        close(fd);
+        io_discard(fd);
         return;
     }
     if (admin)
@@ -108,7 +107,7 @@ static void admit_client(struct service_listener *sl, int fd, const struct addr 
     struct service_client *sc = (struct service_client *)slab_alloc(&s->client_slab);
     if (!sc) {
         peers_leave(s->peers, peer);
-        close(fd);
+        io_discard(fd);
         return;
     }
     memset(&sc->conn, 0, sizeof sc->conn);

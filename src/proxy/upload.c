@@ -13,6 +13,8 @@ static enum err pump(struct exchange *x, struct chunkq *q)
     for (;;) {
         enum err e = x->client->ops->read(x->client, q, UPLOAD_WANT_BYTES, deadline_in(x->timeouts->between_bytes));
         if (e && e != ERR_EOF) {
+            if (fiber_canceled(fiber_self()))
+                return e; // upload_stop: the answer came first, and the client may go on behind it
             x->upload_err = e;
             fiber_cancel(x->fiber, e);
             return e;

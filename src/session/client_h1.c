@@ -277,6 +277,11 @@ static void h1_watch(struct client_stream *s, struct fiber *f)
     io_watch(&h1_of(s)->conn->t.io, f);
 }
 
+static size_t head_bytes_max(const struct client_h1 *h)
+{
+    return (size_t)h->limits.line_bytes + h->limits.fields_bytes + 4096;
+}
+
 // A client that had ended its direction may have left for good: only its acknowledgement of the answer tells.
 static void wait_for_acknowledgement(struct client_h1 *h)
 {
@@ -298,10 +303,14 @@ static void wait_for_acknowledgement(struct client_h1 *h)
 static bool h1_confirm(struct client_stream *s)
 {
     struct client_h1 *h = h1_of(s);
-    if (!s->broken && (h->conn->t.io.state & IO_PEER_ENDED) && h1_input_len(&h->input) == 0) {
-        s->close = true;
-        wait_for_acknowledgement(h);
-    }
+    if (s->broken || !(h->conn->t.io.state & IO_PEER_ENDED) || h1_input_len(&h->input) > 0)
+        return !s->broken;
+    // Further requests may have come before the end.
+    enum err e = h1_input_more_now(&h->input, &h->conn->t, head_bytes_max(h));
+    if (!e || e == ERR_AGAIN)
+        return true;
+    s->close = true;
+    wait_for_acknowledgement(h);
     return !s->broken;
 }
 
@@ -324,7 +333,7 @@ static const struct client_ops h1_ops = {
 static enum err read_head(struct client_h1 *h, struct h1_head *head)
 {
     struct client_conn *c = h->conn;
-    size_t max = (size_t)h->limits.line_bytes + h->limits.fields_bytes + 4096;
+    size_t max = head_bytes_max(h);
     uint64_t deadline = deadline_in(c->settings->header_ms);
     h1_head_init(head);
     if (h1_input_len(&h->input) == 0) {
@@ -429,8 +438,8 @@ static bool serve_one(struct client_h1 *h, struct h1_head *head, struct arena *a
         h->conn->hooks->serve(h->conn, &h->stream, &req, a);
     }
     bool go_on = !h->stream.close && !h->stream.broken && !fiber_canceled(fiber_self()) && drain_request(h);
-    // An answer that broke off and that only the connection's end delimits must not look whole.
-    h->conn->reset = h->stream.broken && h->stream.head_sent && h->out == H1_OUT_CLOSE;
+    // What broke off and only the connection's end delimits must not look whole.
+    h->conn->reset = h->stream.broken && h->stream.head_sent && (h->out == H1_OUT_CLOSE || h->tunnel);
     if (!go_on && !h->tunnel) {
         fiber_uncancel();
         linger(h);

@@ -92,6 +92,7 @@ struct upstream_stream {
     bool response_complete; // its content was read to the end
     bool request_complete;  // the whole request was sent
     bool any_byte;          // a byte of a response arrived
+    bool reset;             // the connection is to end by a reset: what was sent is not all
     struct fields trailers; // of the response
     uint64_t bytes_in, bytes_out;
 };

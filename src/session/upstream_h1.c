@@ -89,7 +89,7 @@ static enum err h1_send(struct upstream_stream *s, struct chunkq *content, bool 
                         const struct fields *trailers)
 {
     struct upstream_conn *u = upstream_of(s);
-    if (u->out == H1_OUT_LENGTH) {
+    if (u->out == H1_OUT_LENGTH && !u->tunnel) {
         CHECK(content->bytes <= u->out_left);
         u->out_left -= content->bytes;
     }
@@ -326,6 +326,7 @@ void upstream_init(struct upstream_conn *u)
     u->input = (struct h1_input){0};
     u->head_chunk = NULL;
     u->n_exchanges = 0;
+    u->stream.reset = false;
     u->head_read = false;
 }
 
@@ -335,6 +336,8 @@ struct upstream_stream *upstream_begin(struct upstream_conn *u, struct arena *a,
     u->stream = (struct upstream_stream){.ops = &h1_ops, .stall_ms = stall_ms, .reused = u->n_exchanges > 0};
     u->n_exchanges++;
     u->dirty = u->keep_alive = u->tunnel = u->head_read = false;
+    u->out = H1_OUT_NONE;
+    u->out_left = 0;
     u->limits = *limits;
     u->arena = a;
     return &u->stream;
@@ -359,5 +362,7 @@ bool upstream_is_alive(struct upstream_conn *u)
 void upstream_close(struct upstream_conn *u)
 {
     h1_input_clear(&u->input);
+    if (u->stream.reset)
+        io_close_reset(&u->t.io);
     transport_close(&u->t);
 }

@@ -124,6 +124,35 @@ def test_half_close_by_the_server(tunnel):
     assert done.wait(10) and got == [b"but I go on"]
 
 
+def test_a_broken_tunnel_ends_by_a_reset(tunnel):
+    """An orderly end would say that this was all."""
+    def behave(s):
+        s.send(b"half of")
+        s.read_exactly(1)
+        s.reset()
+    _, c = tunnel(behave)
+    assert c.read_exactly(7) == b"half of"
+    c.send(b"x")
+    with pytest.raises(ConnectionResetError):
+        c.fill()
+
+
+def test_a_tunnel_behind_a_request_with_content(weir, server):
+    """The tunnel's connection may have the memory of one that sent a measured content, and is not held to its length."""
+    def refuse(s):
+        s.read_until(b"\r\n\r\n")
+        s.send(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+        s.close()
+    first, second = server(refuse), server(copy)
+    w = weir("threads 1\n" + OPEN)
+    with connect(w.http) as c:
+        c.send(f"POST http://127.0.0.1:{first}/ HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc".encode())
+        assert c.read_response("POST").status == 200
+        assert c.ask(ask(f"127.0.0.1:{second}")).status == 200
+        c.send(b"longer than three octets")
+        assert c.read_exactly(24) == b"longer than three octets"
+
+
 @pytest.mark.parametrize("who", ["client", "server"])
 def test_a_reset_ends_both_sides(tunnel, who):
     ended = threading.Event()

@@ -108,6 +108,8 @@ static struct dns_config config(uint64_t seed)
     struct dns_sim_options o = {.records = records,
                                 .n = ARRAY_LEN(records),
                                 .seed = seed,
+                                .fail_at = answer_fail_at,
+                                .ret_asked = &answers_asked,
                                 .delay_max_ms = (unsigned)scenario_rand(100)};
     struct dns_config c = {.backend = dns_sim_new(&o), .cache_entries = ARRAY_LEN(names)};
     EXPECT(c.backend != NULL);
@@ -140,17 +142,18 @@ static void manager_main(void *arg)
 
 static void on_listener(struct io *l)
 {
-    sim_faults(false); // the servers are not what is being tested
+    bool before = sim_faults(false); // the servers are not what is being tested
     for (int fd; io_accept_now(l, &fd, NULL) == ERR_OK;) {
         struct io io;
         EXPECT(io_open(&io, fd) == ERR_OK);
         io_close(&io);
     }
-    sim_faults(true);
+    sim_faults(before);
 }
 
-static void begin(uint64_t seed)
+static void begin(uint64_t seed, enum weather weather)
 {
+    (void)weather;
     done = false;
     served[0] = at_port("2001:db8::1");
     served[1] = at_port("192.0.2.1");
@@ -198,6 +201,6 @@ static void end(enum weather weather)
 
 int main(void)
 {
-    static const struct scenario resolve_and_dial = {"resolve and dial", begin, is_done, end};
+    static const struct scenario resolve_and_dial = {"resolve and dial", begin, is_done, end, 0, 0};
     return simulate(&resolve_and_dial);
 }

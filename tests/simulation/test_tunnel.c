@@ -246,8 +246,9 @@ static void listen_at(struct io *io, struct sockaddr_in *a, uint16_t port, void 
     io->on_event = on_event;
 }
 
-static void begin(uint64_t seed)
+static void begin(uint64_t seed, enum weather weather)
 {
+    (void)weather;
     (void)seed;
     n_ok = n_failed = n_relayed = n_relays_ended = 0;
     timer_init(&retry, on_retry);
@@ -275,6 +276,6 @@ static void end(enum weather weather)
 
 int main(void)
 {
-    static const struct scenario tunnel = {"tunnel", begin, is_done, end};
+    static const struct scenario tunnel = {"tunnel", begin, is_done, end, 0, 0};
     return simulate(&tunnel);
 }
