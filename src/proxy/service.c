@@ -94,7 +94,7 @@ static void admit_client(struct service_listener *sl, int fd, const struct addr 
     bool front = sl->listener->settings.introduce != NULL; // its peers stand for many clients
     if (front && !trust_peer(&s->gen->trust, peer)) {
         metrics_limit(LIMIT_PROXY_PROTOCOL);
-        close(fd);
+        io_discard(fd);
         return;
     }
     if (!admin && !peers_enter(s->peers, peer, front ? UINT32_MAX : limits->per_client)) {
