@@ -160,6 +160,7 @@ static enum err h1_read_head(struct upstream_stream *s, struct arena *a, uint64_
     if (ret->status / 100 == 1 && ret->status != 101)
         return ERR_OK;
     u->tunnel = ret->status == 101 || (u->method == METHOD_CONNECT && ret->status / 100 == 2);
+    s->reset = u->tunnel; // until it has come to its end in order
     // A 408 on a kept connection was said before our request came: the server was closing it (RFC 9110 15.5.9).
     if (ret->status == 408 && s->reused)
         return fail(u, ERR_UPSTREAM_STALE);
@@ -347,7 +348,7 @@ struct upstream_stream *upstream_begin_tunnel(struct upstream_conn *u, struct ar
 {
     static const struct h1_limits none;
     struct upstream_stream *s = upstream_begin(u, a, &none, stall_ms);
-    u->tunnel = u->dirty = true;
+    u->tunnel = u->dirty = s->reset = true;
     return s;
 }
 

@@ -203,6 +203,8 @@ bool wire_tunnel_in(struct wire *w, const struct deal *d, bool up)
     while (wire_read(w))
         EXPECT(deal_is(d, up, w->p, w->n));
     EXPECT(deal_is(d, up, w->p, w->n));
+    if (up && d->kind == DEAL_UPGRADE && w->n == 0 && d->up)
+        return false; // the proxy had given up before it saw the 101
     if (w->ended)
         EXPECT(w->n == (up ? d->up : d->down)); // an orderly end says that this was all
     return w->ended;

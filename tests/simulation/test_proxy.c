@@ -104,11 +104,10 @@ static bool is_done(void *arg)
     return done && fiber_live_count() == 0;
 }
 
+// RFC 9110 9.2.2; the request for an upgrade is a GET.
 static bool may_be_repeated(const struct deal *d)
 {
-    if (deal_tunnels(d))
-        return d->kind == DEAL_UPGRADE; // its request goes without content
-    return d->up == 0 && !d->up_chunked && strcmp(d->method, "POST") != 0 && strcmp(d->method, "PATCH") != 0;
+    return d->kind != DEAL_CONNECT && strcmp(d->method, "POST") != 0 && strcmp(d->method, "PATCH") != 0;
 }
 
 static void check(const struct deal *d)
