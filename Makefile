@@ -41,11 +41,12 @@ fuzz: ## every libFuzzer target for FUZZ_SECONDS (60) each, with clang
 	@ninja -C build/fuzz --quiet
 	@scripts/fuzz build/fuzz
 
-simulate: ## the simulator's seeded schedules, with sanitizers; SIM_SEEDS says how many
+simulate: ## the simulator's schedules from SIM_SEEDS (10000) seeds, with sanitizers
 	@scripts/deps build test
 	$(call configure,build/test,gcc,-Dbuildtype=debug -Doptimization=1 -Db_sanitize=address$(,)undefined)
 	@ninja -C build/test --quiet
-	@meson test -C build/test --suite simulation --print-errorlogs --timeout-multiplier 0
+	@SIM_SEEDS=$${SIM_SEEDS:-10000} SIM_THOROUGH=$${SIM_THOROUGH:-20} \
+		meson test -C build/test --suite simulation --print-errorlogs --timeout-multiplier 0
 
 coverage: ## which lines of the parsers their unit tests execute; 95 % is wanted
 	@scripts/deps build test

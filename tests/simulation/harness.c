@@ -123,17 +123,19 @@ static void run_single(const struct scenario *s, uint64_t seed, uint64_t stride)
 
 int simulate(const struct scenario *s)
 {
-    enum { SEEDS = 200, STRIDE = 50 };
+    enum { SEEDS = 200, STRIDE = 50, SINGLE_EVERY = 10 };
     now.name = s->name;
     uint64_t n_seeds = env_number("SIM_SEEDS", s->seeds ? s->seeds : SEEDS), only = env_number("SIM_SEED", 0),
              ignored;
+    uint64_t thorough = env_number("SIM_THOROUGH", s->thorough_seeds);
     uint64_t first = only ? only : 1, last = only ? only : n_seeds;
     for (uint64_t seed = first; seed <= last; seed++) {
         calm(seed);
         run_world(s, &ignored, &ignored);
         rough(seed);
         run_world(s, &ignored, &ignored);
-        run_single(s, seed, seed <= s->thorough_seeds ? 1 : STRIDE);
+        if (seed <= thorough || seed % SINGLE_EVERY == 0 || only)
+            run_single(s, seed, seed <= thorough ? 1 : STRIDE);
     }
     printf("%s: seeds %llu to %llu hold\n", s->name, (unsigned long long)first, (unsigned long long)last);
     return 0;

@@ -3,6 +3,7 @@
 // loop; the harness sees to it that it comes to an end, that nothing is left, and that a failure names the
 // seed that repeats it.
 //   SIM_SEEDS=1000   how many seeds (200)
+//   SIM_THOROUGH=20  for how many of them each single failure is tried
 //   SIM_SEED=17      this seed alone
 //   SIM_LOG=1        the proxy's access log, on stderr
 #ifndef WEIR_TESTS_SIMULATION_HARNESS_H
@@ -27,7 +28,8 @@ struct scenario {
     void (*end)(enum weather weather);
     /// How many seeds, where SIM_SEEDS does not say (0: 200).
     unsigned seeds;
-    /// For so many seeds every single allocation, system call and answer fails once; for the others some do.
+    /// For so many seeds every single allocation, system call and answer fails once, where SIM_THOROUGH does
+    /// not say; for others some do.
     unsigned thorough_seeds;
 };
 

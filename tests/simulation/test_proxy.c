@@ -143,7 +143,7 @@ static void end(enum weather weather)
 
 int main(void)
 {
-    static const struct scenario proxy = {"proxy", begin, is_done, end, 1000, 5};
+    static const struct scenario proxy = {"proxy", begin, is_done, end, 1000, 2};
     char path[100];
     sim_explain = deals_show;
     make_file();
