@@ -45,6 +45,20 @@ bool pick_may(struct pool *p, struct pick *k, const struct target *t)
     return false;
 }
 
+// A session goes on at its server even where that takes no new ones.
+static const struct target *session_target(struct pool *p, const struct targets *t, struct pick *k)
+{
+    const struct target *c = sticky_find(t, k->session);
+    if (!c || pick_has_tried(k, c->member))
+        return NULL;
+    uint32_t flags = member_flags(c->member);
+    if (flags & (MEMBER_DOWN | MEMBER_DISABLED))
+        return NULL;
+    if (flags & MEMBER_EJECTED && !health_ejection_over(p, c->member, k->now_ms))
+        return NULL;
+    return p->max_requests && member_load(c->member) >= p->max_requests ? NULL : c;
+}
+
 static const struct target *choose_among(struct pool *p, const struct targets *t, struct pick *k)
 {
     for (unsigned i = 0; i < N_TIERS; i++) {
@@ -53,7 +67,7 @@ static const struct target *choose_among(struct pool *p, const struct targets *t
         if (tier->n == 1)
             c = pick_may(p, k, &tier->v[0]) ? &tier->v[0] : NULL;
         else if (tier->n)
-            c = p->picker->pick(p, tier, k);
+            c = p->key_is_sticky && k->has_key ? picker_hash.pick(p, tier, k) : p->picker->pick(p, tier, k);
         if (c)
             return c;
     }
@@ -64,7 +78,9 @@ static const struct target *choose_among(struct pool *p, const struct targets *t
 static const struct target *choose(struct pool *p, struct pick *k)
 {
     const struct targets *t = pool_targets(p);
-    const struct target *c = choose_among(p, t, k);
+    const struct target *c = unlikely(k->session.ptr != NULL) ? session_target(p, t, k) : NULL;
+    if (!c)
+        c = choose_among(p, t, k);
     if (likely(c != NULL) || k->saw_full)
         return c;
     k->desperate = true;

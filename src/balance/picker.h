@@ -15,6 +15,7 @@ struct target {
     struct member *member;
     const struct server *server;
     unsigned weight;
+    const char *token; // of the sticky cookie; NULL: there is none
 };
 
 /// A point on the ring of a consistent hash.
@@ -48,6 +49,7 @@ void targets_unref(struct targets *t);
 struct pick {
     uint64_t key; // of `balance hash`
     bool has_key;
+    struct span session; // the value of the sticky cookie; NULL pointer: none
     bool desperate; // nobody is well: whoever is not disabled may be tried
     bool no_wait;   // not in a queue
     uint8_t priority; // in the queue: enum queue_priority

@@ -119,7 +119,7 @@ static bool join_shared(struct pool *p)
     return t != NULL;
 }
 
-struct pool *pool_new(const struct conf *c, const struct conf_stmt *stmt, struct arena *a, struct conf_diags *diags)
+struct pool *pool_new(const struct conf *c, const struct conf_stmt *stmt, struct span secret, struct arena *a, struct conf_diags *diags)
 {
     unsigned n = 0;
     for (const struct conf_stmt *s = conf_child(stmt, CONF_SERVER); s; s = conf_next(s))
@@ -134,6 +134,7 @@ struct pool *pool_new(const struct conf *c, const struct conf_stmt *stmt, struct
     if (!parse_balance(p, c, stmt, diags) || !parse_servers(p, c, stmt, a, diags))
         return NULL;
     parse_rules(p, stmt);
+    sticky_parse(p, c, stmt, secret, diags);
     p->check = check_rules_new(c, stmt, a, diags);
     if (join_shared(p))
         return p;

@@ -6,6 +6,7 @@
 
 #include "balance/picker.h"
 #include "balance/queue.h"
+#include "base/hash.h"
 #include "conf/conf.h"
 #include "tls/client.h"
 
@@ -41,6 +42,8 @@ struct eject_rules {
     uint64_t for_ms, max_ms;
 };
 
+enum { STICKY_TOKEN_BYTES = 32 };
+
 enum pool_key { POOL_KEY_NONE, POOL_KEY_CLIENT_IP, POOL_KEY_HEADER, POOL_KEY_COOKIE, POOL_KEY_PATH, POOL_KEY_QUERY };
 
 struct pool {
@@ -50,6 +53,9 @@ struct pool {
     const struct picker *picker;
     enum pool_key key; // of `balance hash`
     struct span key_name;
+    bool key_is_sticky;        // `sticky header` and its kin: the key decides, where there is one, before the picker
+    struct span sticky_cookie; // empty: none
+    struct hash_key sticky_secret[2];
     struct retry_rules retry;
     struct eject_rules eject;
     struct check_rules *check; // NULL: servers are not asked
@@ -68,8 +74,8 @@ struct pool {
 /// Says which of the threads the calling one is (below POOL_THREADS_MAX), before it uses pools that have names.
 void pool_thread_init(unsigned n);
 
-/// Compiles a `pool` statement into the arena. NULL when memory is out; mistakes go to the diagnostics.
-struct pool *pool_new(const struct conf *c, const struct conf_stmt *stmt, struct arena *a, struct conf_diags *diags);
+/// Compiles a `pool` statement into the arena. secret: of its `sticky cookie`, or empty. NULL when memory is out; mistakes go to the diagnostics.
+struct pool *pool_new(const struct conf *c, const struct conf_stmt *stmt, struct span secret, struct arena *a, struct conf_diags *diags);
 /// The `retry` statement of a pool or route.
 struct retry_rules retry_rules_of(const struct conf_stmt *retry);
 /// Gives back what it holds. Nobody may be using it. p may be NULL.
@@ -79,6 +85,13 @@ void pool_free(struct pool *p);
 const struct targets *pool_targets(struct pool *p);
 /// Puts new targets in place of the old ones, once a name has other addresses. One thread.
 void pool_set_targets(struct pool *p, struct targets *t);
+
+/// What the value of the sticky cookie is for a member: the token of a request that is at it, STICKY_TOKEN_BYTES long.
+void sticky_token(const struct pool *p, const struct server *s, const struct addr *a, char out[STICKY_TOKEN_BYTES]);
+/// Reads a pool's `sticky` statement. Mistakes go to the diagnostics.
+void sticky_parse(struct pool *p, const struct conf *c, const struct conf_stmt *pool, struct span secret, struct conf_diags *diags);
+/// The target that a cookie's value stands for, or NULL for one that we have not made.
+const struct target *sticky_find(const struct targets *t, struct span value);
 
 /// Chooses a member for the request and reserves a place at it, to be given back by pool_release. Members in k->tried are passed
 /// over. Where the pool's limit is reached it waits in the queue, on the calling fiber. ERR_POOL_EMPTY: there is none (left);

@@ -62,31 +62,45 @@ static bool make_slots(struct tier *t, struct arena *a)
     return true;
 }
 
-static bool add_target(struct tier *t, const struct server *s, const struct addr *a)
+static bool add_target(const struct pool *p, struct targets *all, struct tier *t, const struct server *s, const struct addr *a)
 {
     struct member *m = member_get(s->shared, a);
     if (!m)
         return false;
-    t->v[t->n++] = (struct target){.member = m, .server = s, .weight = s->weight};
+    struct target *c = &t->v[t->n++];
+    *c = (struct target){.member = m, .server = s, .weight = s->weight};
+    if (p->sticky_cookie.len) {
+        char *token = arena_bytes(&all->arena, STICKY_TOKEN_BYTES);
+        if (!token)
+            return false;
+        sticky_token(p, s, a, token);
+        c->token = token;
+    }
     t->weight += s->weight;
     return true;
 }
 
-static bool add_server(struct targets *t, const struct server *s)
+static bool add_server(const struct pool *p, struct targets *t, const struct server *s)
 {
     struct tier *tier = &t->tiers[s->backup ? TIER_BACKUP : TIER_MAIN];
     struct addr addrs[SERVER_ADDRS_MAX];
     if (!s->host.len)
-        return add_target(tier, s, &s->addr);
+        return add_target(p, t, tier, s, &s->addr);
     unsigned n = server_shared_addrs(s->shared, addrs);
     for (unsigned i = 0; i < n; i++) {
         if (!addrs[i].port)
             addrs[i].port = s->addr.port;
-        if (!add_target(tier, s, &addrs[i]))
+        if (!add_target(p, t, tier, s, &addrs[i]))
             return false;
     }
     const struct addr unknown = {.family = AF_UNSPEC, .port = s->addr.port};
-    return n || add_target(tier, s, &unknown);
+    return n || add_target(p, t, tier, s, &unknown);
+}
+
+static bool prepare(const struct pool *p, struct tier *t, struct arena *a)
+{
+    const struct picker *by = p->key_is_sticky ? &picker_hash : p->picker;
+    return !by->prepare || !t->n || by->prepare(t, a);
 }
 
 struct targets *targets_new(struct pool *p)
@@ -103,9 +117,9 @@ struct targets *targets_new(struct pool *p)
     for (unsigned k = 0; k < N_TIERS; k++)
         ok &= (t->tiers[k].v = (struct target *)arena_alloc(&t->arena, (most + 1) * sizeof(struct target))) != NULL;
     for (unsigned i = 0; i < p->n_servers && ok; i++)
-        ok = add_server(t, &p->servers[i]);
+        ok = add_server(p, t, &p->servers[i]);
     for (unsigned k = 0; k < N_TIERS && ok; k++)
-        ok = make_slots(&t->tiers[k], &t->arena) && (!p->picker->prepare || !t->tiers[k].n || p->picker->prepare(&t->tiers[k], &t->arena));
+        ok = make_slots(&t->tiers[k], &t->arena) && prepare(p, &t->tiers[k], &t->arena);
     if (ok)
         return t;
     targets_unref(t);

@@ -49,10 +49,30 @@ static struct span key_text(const struct exchange *x, enum pool_key key, struct 
 
 void affinity_find(const struct exchange *x, const struct pool *p, struct pick *k)
 {
+    if (p->sticky_cookie.len)
+        k->session = affinity_cookie(x, p->sticky_cookie);
     if (!p->key)
         return;
     struct span text = key_text(x, p->key, p->key_name);
     k->has_key = text.ptr != NULL;
     if (k->has_key)
         k->key = hash_fast(text); // not the process's key: where a client goes survives restarts
+}
+
+static enum err set_cookie(struct exchange *x, struct span name, struct span value)
+{
+    bool secure = span_eq(x->scheme, SPAN("https"));
+    struct span s = arena_printf(x->arena, "%.*s=%.*s; Path=/; HttpOnly; SameSite=Lax%s", SPAN_ARG(name), SPAN_ARG(value), secure ? "; Secure" : "");
+    return s.ptr ? fields_add(&x->resp.fields, FIELD_SET_COOKIE, s) : ERR_NO_MEMORY;
+}
+
+enum err affinity_answer(struct exchange *x)
+{
+    const struct pool *p = x->pool;
+    char text[STICKY_TOKEN_BYTES];
+    if (likely(!p->sticky_cookie.len) || !x->target.member)
+        return ERR_OK;
+    sticky_token(p, x->target.server, &x->target.member->addr, text);
+    struct span token = span_of(text, sizeof text);
+    return span_eq(affinity_cookie(x, p->sticky_cookie), token) ? ERR_OK : set_cookie(x, p->sticky_cookie, token);
 }

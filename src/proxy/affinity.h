@@ -9,5 +9,7 @@
 struct span affinity_cookie(const struct exchange *x, struct span name);
 /// Fills in what the pool's statements want of the request.
 void affinity_find(const struct exchange *x, const struct pool *p, struct pick *k);
+/// Tells the client by its cookies where it belongs from now on. ERR_NO_MEMORY.
+MUST_USE enum err affinity_answer(struct exchange *x);
 
 #endif

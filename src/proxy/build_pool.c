@@ -40,7 +40,12 @@ void build_pools(struct builder *b)
 {
     struct generation *g = b->g;
     for (const struct conf_stmt *s = conf_child(conf_root(b->conf), CONF_POOL); s; s = conf_next(s)) {
-        struct pool *p = pool_new(b->conf, s, b->a, b->diags);
+        const struct conf_stmt *sticky = conf_child(s, CONF_STICKY);
+        const struct conf_value *secret = sticky ? conf_option(sticky, "secret") : NULL;
+        struct span text = SPAN_NONE;
+        if (secret && !build_read_secret(b, secret, &text))
+            continue;
+        struct pool *p = pool_new(b->conf, s, text, b->a, b->diags);
         if (!p)
             continue;
         build_pool_tls(b, s, p);

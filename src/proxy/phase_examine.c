@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // examine: may this response pass, and with which fields?
 #include "http/date.h"
+#include "proxy/affinity.h"
 #include "proxy/exchange.h"
 #include "proxy/guard.h"
 #include "proxy/https.h"
@@ -41,5 +42,7 @@ enum err phase_examine(struct exchange *x)
         e = field_ops_apply(x, &x->site->fields, true, &x->resp.fields);
     if (!e && x->route)
         e = field_ops_apply(x, &x->route->fields, true, &x->resp.fields);
+    if (!e && x->pool)
+        e = affinity_answer(x);
     return e;
 }

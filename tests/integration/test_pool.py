@@ -102,11 +102,70 @@ def test_hash_by_client_address_keeps_a_client_together(pool):
     assert len(spread(ask_many(w.http, 20))) == 1
 
 
-@pytest.mark.parametrize("text", ["balance hash", "balance hash header", "balance hash path x", "balance p2c x", "balance nothing"])
+@pytest.mark.parametrize("text", ["balance hash", "balance hash header", "balance hash path x", "balance p2c x", "balance nothing", "sticky cookie", "sticky client-ip x", "sticky header", "sticky cookie a=b"])
 def test_a_wrong_balance_is_an_error(folder, cli, text):
     (folder / "x.conf").write_text(f"pool app {{ server 127.0.0.1:1\n {text} }}\nsite * {{ listen 127.0.0.1:{free_port()}\n route * -> pool app }}")
     done = cli("check", "-c", "x.conf")
     assert done.returncode == 2 and "x.conf:2" in done.stderr
+
+
+# ---- sessions
+
+def cookie_of(answer):
+    name, _, value = answer.fields["Set-Cookie"].split(";")[0].partition("=")
+    assert name == "weir_s"
+    return value
+
+
+@pytest.mark.parametrize("way", ["p2c", "round-robin", "hash path"])
+def test_a_session_stays_with_its_server(pool, way):
+    w, origins = pool([named(n) for n in "abc"], f"balance {way}\n sticky cookie weir_s")
+    first = ask_many(w.http, 1)[0]
+    value = cookie_of(first)
+    assert all(str(o.port) not in value and "127.0" not in value for o in origins), "it names nobody"
+    assert "HttpOnly" in first.fields["Set-Cookie"]
+    with connect(w.http) as c:
+        for i in range(12):
+            r = c.ask(request(target=f"/{i}", fields=[("Cookie", f"x=1; weir_s={value}")]))
+            assert r.body == first.body and "Set-Cookie" not in r.fields
+
+
+def test_a_value_that_is_not_ours_is_ignored(pool):
+    w, _ = pool([named(n) for n in "abc"], "balance round-robin\n sticky cookie weir_s")
+    real = cookie_of(ask_many(w.http, 1)[0])
+    for value in ("", "a", real[:-1], real[:-1] + ("0" if real[-1] != "0" else "1"), real + "0", '"' * 32, "f" * 32):
+        answers = ask_many(w.http, 6, fields=[("Cookie", f"weir_s={value}")])
+        assert set(spread(answers)) == set("abc") and all(cookie_of(a) for a in answers)
+
+
+def test_a_session_whose_server_is_gone_moves_and_stays_there(pool):
+    w, origins = pool([named(n) for n in "abc"], "sticky cookie weir_s")
+    first = ask_many(w.http, 1)[0]
+    origins["abc".index(first.body.decode())].stop()
+    second = ask_many(w.http, 1, fields=[("Cookie", f"weir_s={cookie_of(first)}")])[0]
+    assert second.status == 200 and second.body != first.body
+    answers = ask_many(w.http, 6, fields=[("Cookie", f"weir_s={cookie_of(second)}")])
+    assert spread(answers) == {second.body.decode(): 6}
+
+
+def test_a_secret_makes_sessions_hold_elsewhere(weir, origin):
+    origins = [origin(named(n)) for n in "abcd"]
+    lines = "\n".join(f"server 127.0.0.1:{o.port}" for o in origins) + "\n balance round-robin\n sticky cookie weir_s secret %s"
+    one, two, other = (weir(SITE % (lines % s)) for s in ("one-secret", "one-secret", "another"))
+    r = ask_many(one.http, 1)[0]
+    sent = {"fields": [("Cookie", f"weir_s={cookie_of(r)}")]}
+    assert spread(ask_many(two.http, 8, **sent)) == {r.body.decode(): 8}
+    assert len(spread(ask_many(other.http, 8, **sent))) == 4
+
+
+def test_sticky_by_field_and_by_address(pool):
+    w, _ = pool([named(n) for n in "abc"], "balance round-robin\n sticky header X-User")
+    with connect(w.http) as c:
+        seen = {u: {c.ask(request(fields=[("X-User", u)])).body for _ in range(4)} for u in map(str, range(30))}
+        assert all(len(s) == 1 for s in seen.values()) and len(set.union(*seen.values())) == 3
+        assert set(spread(c.ask(request()) for _ in range(6))) == set("abc"), "who says nothing goes by `balance`"
+    w, _ = pool([named(n) for n in "abc"], "balance round-robin\n sticky client-ip")
+    assert len(spread(ask_many(w.http, 6))) == 1
 
 
 # ---- servers that cannot be reached
