@@ -213,6 +213,22 @@ void pool_release(struct pool *p, const struct target *t)
         pool_kick(p); // who came between the look and the leaving
 }
 
+bool pool_is_well(struct pool *p)
+{
+    const struct targets *t = pool_targets(p);
+    uint64_t now_ms = loop_now_ms();
+    for (unsigned k = 0; k < N_TIERS; k++) {
+        for (unsigned i = 0; i < t->tiers[k].n; i++) {
+            const struct member *m = t->tiers[k].v[i].member;
+            uint32_t flags = member_flags(m);
+            bool left_alone = flags & MEMBER_EJECTED && now_ms < atomic_load_explicit(&m->ejected_until_ms, memory_order_relaxed);
+            if (!left_alone && !(flags & (MEMBER_DOWN | MEMBER_DRAINING | MEMBER_DISABLED)))
+                return true;
+        }
+    }
+    return false;
+}
+
 void pool_kick(struct pool *p)
 {
     const struct targets *t = pool_targets(p);

@@ -108,6 +108,8 @@ enum pool_outcome {
 void pool_report(struct pool *p, const struct target *t, enum pool_outcome o, uint64_t us);
 /// Gives the place back; the member may be gone afterwards.
 void pool_release(struct pool *p, const struct target *t);
+/// Whether it has a server that would be taken without a second thought.
+bool pool_is_well(struct pool *p);
 /// Gives places that are free to those who wait, after servers came back.
 void pool_kick(struct pool *p);
 

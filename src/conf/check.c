@@ -181,6 +181,44 @@ static void check_passthrough(struct checking *k, const struct conf_stmt *route)
         conf_error(k->d, k->c, &conf_child(site, CONF_TLS)->pos, "a site with `tls-passthrough` has no certificate: its servers have");
 }
 
+// The pools of `split` and `failover`; the shares of a split are the whole, where none is left open.
+static void check_choice(struct checking *k, const struct conf_stmt *t)
+{
+    bool split = span_eq(t->args[0].text, SPAN("split"));
+    uint64_t sum = 0;
+    unsigned n = 0, open = 0;
+    for (const struct conf_stmt *p = conf_child(t, CONF_CHOICE_POOL); p; p = conf_next(p)) {
+        if (!p->n_args)
+            continue;
+        n++;
+        check_reference(k, CONF_POOL, &p->args[0]);
+        open += p->n_args < 2;
+        sum += p->n_args < 2 ? 0 : p->args[1].num;
+        if (!split && p->n_args > 1)
+            conf_error(k->d, k->c, &p->args[1].pos, "the pools of `failover` are taken in order, they have no shares");
+    }
+    const struct conf_stmt *respond = conf_child(t, CONF_CHOICE_RESPOND);
+    if (split && respond)
+        conf_error(k->d, k->c, &respond->pos, "`respond` stands in `failover` only");
+    if (n == 0)
+        conf_error(k->d, k->c, &t->pos, "`%.*s` wants a block with its pools, for instance { pool a; pool b }", SPAN_ARG(t->args[0].text));
+    else if (split && (open > 1 || (open == 0 && sum != 10000) || sum > 10000))
+        conf_error(k->d, k->c, &t->pos, "the shares of `split` are 100%% together; one pool may be without, and has the rest");
+}
+
+// `split by client-ip|path`, `split by cookie|header|query NAME`.
+static void check_split_words(struct checking *k, const struct conf_stmt *t)
+{
+    static const char *const named[] = {"cookie", "header", "query"}, *const bare[] = {"client-ip", "path"};
+    bool ok = t->n_args == 1;
+    for (size_t i = 0; i < ARRAY_LEN(named); i++)
+        ok |= t->n_args == 4 && span_eq(t->args[2].text, span_str(named[i]));
+    for (size_t i = 0; i < ARRAY_LEN(bare); i++)
+        ok |= t->n_args == 3 && span_eq(t->args[2].text, span_str(bare[i]));
+    if (!ok || (t->n_args > 1 && !span_eq(t->args[1].text, SPAN("by"))))
+        conf_error(k->d, k->c, &t->args[0].pos, "the form is `-> split [by client-ip|path | by cookie|header|query NAME] { pool NAME SHARE%% ... }`");
+}
+
 static void check_target(struct checking *k, const struct conf_stmt *s)
 {
     const struct conf_stmt *t = s->target;
@@ -189,7 +227,7 @@ static void check_target(struct checking *k, const struct conf_stmt *s)
         unsigned min, max; // words behind it
         const char *form;
     } targets[] = {{"pool", 1, 1, "pool NAME"}, {"redirect", 2, 2, "redirect STATUS URL"}, {"respond", 1, 2, "respond STATUS [TEXT]"}, {"files", 1, 1, "files DIR"},
-                 {"tls-passthrough", 1, 2, "tls-passthrough pool NAME"}};
+                 {"tls-passthrough", 1, 2, "tls-passthrough pool NAME"}, {"split", 0, 3, "split [by ...] { pool NAME SHARE% ... }"}, {"failover", 0, 0, "failover { pool NAME ... }"}};
     const char *words[ARRAY_LEN(targets)];
     if (!t || !t->n_args)
         return;
@@ -207,18 +245,30 @@ static void check_target(struct checking *k, const struct conf_stmt *s)
             check_status(k, &t->args[1], 200, 599);
         else if (i == 4)
             check_passthrough(k, s);
+        else if (i >= 5)
+            check_choice(k, t);
+        if (i == 5)
+            check_split_words(k, t);
         return;
     }
     diag_suggest(k->d, k->c, &t->args[0].pos, t->args[0].text, words, ARRAY_LEN(targets), "`%.*s` is no target of a route",
                  SPAN_ARG(t->args[0].text));
 }
 
+static bool target_uses(const struct conf_stmt *t, struct span name)
+{
+    for (const struct conf_stmt *p = conf_child(t, CONF_CHOICE_POOL); p; p = conf_next(p))
+        if (p->n_args && span_eq(p->args[0].text, name))
+            return true;
+    return t && t->n_args > 1 && (span_eq(t->args[0].text, SPAN("pool")) || span_eq(t->args[0].text, SPAN("tls-passthrough"))) &&
+           span_eq(t->args[t->n_args - 1].text, name);
+}
+
 static bool pool_is_used(const struct conf *c, struct span name)
 {
     for (const struct conf_stmt *site = conf_child(&c->root, CONF_SITE); site; site = conf_next(site))
         for (const struct conf_stmt *r = conf_child(site, CONF_ROUTE); r; r = conf_next(r))
-            if (r->target && r->target->n_args > 1 && (span_eq(r->target->args[0].text, SPAN("pool")) || span_eq(r->target->args[0].text, SPAN("tls-passthrough"))) &&
-                span_eq(r->target->args[r->target->n_args - 1].text, name))
+            if (target_uses(r->target, name))
                 return true;
     return false;
 }

@@ -36,6 +36,7 @@ enum conf_block {
     IN_LIST = 1 << 13,
     IN_GROUP = 1 << 14,
     IN_POOL_TLS = 1 << 15,
+    IN_CHOICE = 1 << 16,
 };
 
 /// Blocks whose statements may stand on one line without `;`.
@@ -98,7 +99,7 @@ struct conf_stmt {
     struct conf_stmt *first_child, *last_child;
     bool has_block;
     struct conf_stmt *when;       // block of conditions, or NULL
-    struct conf_stmt *target;     // what stands behind `->`: word in args[0]; or NULL
+    struct conf_stmt *target;     // what stands behind `->`: word in args[0], and the block of `split` and `failover`; or NULL
 };
 
 struct conf; // immutable once loaded; refcounted

@@ -81,6 +81,15 @@ static void put_head(struct text *t, const struct conf_stmt *s)
     if (s->target) {
         put(t, SPAN(", \"target\": "));
         put_words(t, s->target);
+        if (s->target->has_block)
+            put(t, SPAN(", \"choice\": ["));
+        for (const struct conf_stmt *x = s->target->first_child; x; x = x->next) {
+            put(t, arena_printf(t->a, "%s{\"statement\": \"%s\", \"arguments\": ", x == s->target->first_child ? "" : ", ", x->row->word));
+            put_words(t, x);
+            put(t, SPAN("}"));
+        }
+        if (s->target->has_block)
+            put(t, SPAN("]"));
     }
 }
 

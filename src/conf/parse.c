@@ -44,7 +44,7 @@ unsigned row_words(unsigned where, const char **out, unsigned max)
 const char *block_name(unsigned where)
 {
     static const char *const names[] = {"the top level", "a site", "a route", "a pool", "a proxy", "egress", "a policy", "timeouts",
-                                        "limits", "hosts", "when", "a test", "a cache", "a list", "a group", "tls"};
+                                        "limits", "hosts", "when", "a test", "a cache", "a list", "a group", "tls", "split or failover"};
     for (unsigned i = 0; i < ARRAY_LEN(names); i++)
         if (where == 1u << i)
             return names[i];
@@ -189,8 +189,18 @@ static void parse_target(struct parser *p, struct conf_stmt *s)
     s->target = stmt_new(p, NULL, p->tok.pos, s);
     if (!s->target || !take_words(p, s->target, 0))
         return;
-    if (s->target->n_args == 0)
+    if (s->target->n_args == 0) {
         conf_error(p->diags, p->conf, &pos, "a target is missing behind `->`");
+        return;
+    }
+    struct span word = s->target->args[0].text;
+    bool chooses = s->row->id == CONF_ROUTE && (span_eq(word, SPAN("split")) || span_eq(word, SPAN("failover")));
+    if (!chooses || p->tok.kind != TOKEN_OPEN)
+        return;
+    struct conf_pos open = p->tok.pos;
+    s->target->has_block = true;
+    next(p);
+    parse_block(p, s->target, IN_CHOICE, &open);
 }
 
 static void skip_statement(struct parser *p)

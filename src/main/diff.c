@@ -12,6 +12,10 @@ static struct span words(const struct conf_stmt *s, struct arena *a)
     }
     for (unsigned i = 0; s->target && i < s->target->n_args; i++)
         out = arena_printf(a, "%.*s %s%.*s", SPAN_ARG(out), i ? "" : "-> ", SPAN_ARG(s->target->args[i].text));
+    for (const struct conf_stmt *c = s->target ? s->target->first_child : NULL; c; c = c->next) {
+        struct span w = words(c, a); // nor have these
+        out = arena_printf(a, "%.*s %s%.*s", SPAN_ARG(out), c == s->target->first_child ? "" : "and ", SPAN_ARG(w));
+    }
     return out;
 }
 

@@ -2,6 +2,7 @@
 #include "proxy/affinity.h"
 
 #include "base/hash.h"
+#include "proxy/choice.h"
 
 struct span affinity_cookie(const struct exchange *x, struct span name)
 {
@@ -47,16 +48,21 @@ static struct span key_text(const struct exchange *x, enum pool_key key, struct 
     return SPAN_NONE;
 }
 
+bool affinity_key(const struct exchange *x, enum pool_key key, struct span name, uint64_t *ret)
+{
+    struct span text = key_text(x, key, name);
+    if (!text.ptr)
+        return false;
+    *ret = hash_fast(text); // not with the process's key: where a client goes survives restarts
+    return true;
+}
+
 void affinity_find(const struct exchange *x, const struct pool *p, struct pick *k)
 {
     if (p->sticky_cookie.len)
         k->session = affinity_cookie(x, p->sticky_cookie);
-    if (!p->key)
-        return;
-    struct span text = key_text(x, p->key, p->key_name);
-    k->has_key = text.ptr != NULL;
-    if (k->has_key)
-        k->key = hash_fast(text); // not the process's key: where a client goes survives restarts
+    if (p->key)
+        k->has_key = affinity_key(x, p->key, p->key_name, &k->key);
 }
 
 static enum err set_cookie(struct exchange *x, struct span name, struct span value)
@@ -66,10 +72,19 @@ static enum err set_cookie(struct exchange *x, struct span name, struct span val
     return s.ptr ? fields_add(&x->resp.fields, FIELD_SET_COOKIE, s) : ERR_NO_MEMORY;
 }
 
+static enum err set_place(struct exchange *x)
+{
+    struct span place = arena_printf(x->arena, "%u", (unsigned)x->split_place - 1);
+    return place.ptr ? set_cookie(x, x->route->choice->by_name, place) : ERR_NO_MEMORY;
+}
+
 enum err affinity_answer(struct exchange *x)
 {
     const struct pool *p = x->pool;
     char text[STICKY_TOKEN_BYTES];
+    enum err e = unlikely(x->split_place) ? set_place(x) : ERR_OK;
+    if (e)
+        return e;
     if (likely(!p->sticky_cookie.len) || !x->target.member)
         return ERR_OK;
     sticky_token(p, x->target.server, &x->target.member->addr, text);

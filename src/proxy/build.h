@@ -72,6 +72,10 @@ struct site *build_site(struct builder *b, const struct conf_stmt *s);
 void build_site_listeners(struct builder *b, const struct conf_stmt *s, const struct site *site, unsigned names);
 /// `listen ... proxy-protocol` (at: the `listen` statement, or what it would stand in).
 void build_introduction(struct builder *b, const struct conf_stmt *at, struct listener *l);
+/// The pool of this name, or NULL.
+struct pool *build_pool_named(struct builder *b, struct span name);
+/// The target `split` or `failover`.
+void build_choice(struct builder *b, const struct conf_stmt *target, struct route *ret);
 /// All pools; before the routes that lead to them.
 void build_pools(struct builder *b);
 void build_proxy(struct builder *b, const struct conf_stmt *s);

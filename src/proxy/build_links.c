@@ -3,28 +3,43 @@
 // text) and `replace TEXT with TEXT`.
 #include "proxy/build.h"
 
-static const struct conf_stmt *first_server(const struct builder *b, const struct conf_stmt *route)
+// The pools of a route, one after the other; prev NULL: the first.
+static const struct conf_value *next_pool(const struct conf_stmt *route, const struct conf_stmt **at)
 {
     const struct conf_stmt *t = route->target;
-    bool to_pool = t && t->n_args > 1 && span_eq(t->args[0].text, SPAN("pool"));
-    const struct conf_stmt *pool = to_pool ? conf_definition(b->conf, CONF_POOL, t->args[1].text) : NULL;
-    return pool ? conf_child(pool, CONF_SERVER) : NULL;
+    if (t && t->n_args > 1 && !*at && span_eq(t->args[0].text, SPAN("pool"))) {
+        *at = t;
+        return &t->args[1];
+    }
+    *at = *at == t ? NULL : *at ? conf_next(*at) : conf_child(t, CONF_CHOICE_POOL);
+    return *at ? &(*at)->args[0] : NULL;
 }
 
-// Where the statement names no origin: the servers of the route's pool.
-static void servers_origins(struct builder *b, const struct conf_stmt *route, struct rewrite_links *r)
+static unsigned server_origins(struct builder *b, struct span pool, struct link_origin *ret)
 {
+    const struct conf_stmt *p = conf_definition(b->conf, CONF_POOL, pool);
     unsigned n = 0;
-    for (const struct conf_stmt *s = first_server(b, route); s; s = conf_next(s))
-        n++;
-    struct link_origin *v = (struct link_origin *)build_alloc(b, (n + 1) * sizeof *v);
-    r->origins = v;
-    for (const struct conf_stmt *s = first_server(b, route); v && s; s = conf_next(s)) {
+    for (const struct conf_stmt *s = conf_child(p, CONF_SERVER); s; s = conf_next(s)) {
         struct span at = s->args[0].text;
         bool whole = span_find_span(at, SPAN("://")) < at.len;
         struct span url = whole ? at : arena_printf(b->a, "http://%.*s", SPAN_ARG(at));
-        r->n_origins += link_origin_parse(url, b->a, &v[r->n_origins]); // sockets have none
+        n += ret ? link_origin_parse(url, b->a, &ret[n]) : 1; // sockets have none
     }
+    return n;
+}
+
+// Where the statement names no origin: the servers of the route's pools.
+static void servers_origins(struct builder *b, const struct conf_stmt *route, struct rewrite_links *r)
+{
+    unsigned n = 0;
+    const struct conf_stmt *at = NULL;
+    for (const struct conf_value *v; (v = next_pool(route, &at));)
+        n += server_origins(b, v->text, NULL);
+    struct link_origin *v = (struct link_origin *)build_alloc(b, (n + 1) * sizeof *v);
+    r->origins = v;
+    at = NULL;
+    for (const struct conf_value *p; v && (p = next_pool(route, &at));)
+        r->n_origins += server_origins(b, p->text, v + r->n_origins);
 }
 
 static void named_origins(struct builder *b, const struct conf_stmt *s, struct rewrite_links *r)

@@ -3,6 +3,14 @@
 #include "balance/check.h"
 #include "proxy/build.h"
 
+struct pool *build_pool_named(struct builder *b, struct span name)
+{
+    for (unsigned i = 0; i < b->g->n_pools; i++)
+        if (b->g->pools[i] && span_eq(b->g->pools[i]->name, name))
+            return b->g->pools[i];
+    return NULL;
+}
+
 static bool build_metrics(struct pool *p)
 {
     bool ok = true;

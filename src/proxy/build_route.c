@@ -3,14 +3,6 @@
 #include "proxy/guard.h"
 #include "proxy/throttles.h"
 
-static struct pool *pool_named(struct builder *b, struct span name)
-{
-    for (unsigned i = 0; i < b->g->n_pools; i++)
-        if (b->g->pools[i] && span_eq(b->g->pools[i]->name, name))
-            return b->g->pools[i];
-    return NULL;
-}
-
 static void free_files(void *p)
 {
     files_root_close((struct files_root *)p);
@@ -37,7 +29,7 @@ static void build_retry(struct builder *b, const struct conf_stmt *s, struct rou
     struct retry_rules *rules = own ? (struct retry_rules *)build_alloc(b, sizeof *rules) : NULL;
     if (rules)
         *rules = retry_rules_of(own);
-    r->retry = rules ? rules : r->pool ? &r->pool->retry : NULL;
+    r->retry = rules;
 }
 
 static void build_target(struct builder *b, const struct conf_stmt *s, struct route *r)
@@ -46,12 +38,12 @@ static void build_target(struct builder *b, const struct conf_stmt *s, struct ro
     struct span word = t->args[0].text;
     if (span_eq(word, SPAN("pool"))) {
         r->target = TARGET_POOL;
-        r->pool = pool_named(b, t->args[1].text);
-        build_retry(b, s, r);
+        r->pool = build_pool_named(b, t->args[1].text);
+    } else if (span_eq(word, SPAN("split")) || span_eq(word, SPAN("failover"))) {
+        build_choice(b, t, r);
     } else if (span_eq(word, SPAN("tls-passthrough"))) {
         r->target = TARGET_PASSTHROUGH;
-        r->pool = pool_named(b, t->args[t->n_args - 1].text);
-        build_retry(b, s, r);
+        r->pool = build_pool_named(b, t->args[t->n_args - 1].text);
         if (r->pool && r->pool->tls)
             conf_error(b->diags, b->conf, &t->args[0].pos, "the pool has `tls`: what is passed on as it is has TLS of its own already");
     } else if (span_eq(word, SPAN("redirect"))) {
@@ -126,6 +118,7 @@ void build_route(struct builder *b, const struct conf_stmt *s, const struct time
     if (s->when)
         r->when = condition_set_new(&b->cond, s->when);
     build_target(b, s, r);
+    build_retry(b, s, r);
     r->timeouts = build_timeouts(s, outer);
     build_route_timeouts(s, &r->timeouts);
     rules_new(&b->cond, s, &r->deny);

@@ -59,6 +59,8 @@ struct exchange {
     struct request out; // what goes upstream
     struct upstream_stream *upstream;
     struct pool *pool;     // NULL: a forward proxy's destination
+    unsigned choice_at;    // of a route that fails over: which of its pools
+    uint32_t split_place;  // drawn for a client that brought none, plus one; 0: none
     struct target target;  // with a place at it, until the exchange ends; no member: none
     const struct server *server; // of target, or of the last one
     struct metric_set *upstream_metrics;

@@ -4,6 +4,7 @@
 
 #include "base/num.h"
 #include "http/date.h"
+#include "proxy/choice.h"
 #include "proxy/decide.h"
 #include "proxy/upstream_request.h"
 
@@ -112,6 +113,14 @@ static struct span refusal_word(enum err e)
     return e == ERR_TARPITTED ? SPAN("tarpit") : e == ERR_CHALLENGED ? SPAN("challenge") : SPAN("deny");
 }
 
+static struct span choice_names(struct asked *k, const struct pool_choice *c)
+{
+    struct span out = SPAN("");
+    for (unsigned i = 0; i < c->n; i++)
+        out = arena_printf(k->a, "%.*s%s%.*s", SPAN_ARG(out), i ? " " : "", SPAN_ARG(c->pools[i]->name));
+    return out;
+}
+
 static struct outcome site_outcome(struct asked *k)
 {
     struct exchange *x = &k->x;
@@ -128,8 +137,8 @@ static struct outcome site_outcome(struct asked *k)
     struct outcome o = {.where = r->where, .path = k->req.path};
     switch (r->target) {
     case TARGET_POOL:
-        o.word = SPAN("pool");
-        o.detail = r->pool->name;
+        o.word = !r->choice ? SPAN("pool") : r->choice->in_order ? SPAN("failover") : SPAN("split");
+        o.detail = r->choice ? choice_names(k, r->choice) : r->pool->name;
         if (upstream_target(x, &o.path, &(struct span){0}))
             o.path = SPAN("?");
         break;

@@ -89,7 +89,8 @@ struct route {
     const struct condition_set *when; // NULL: always
     enum route_target target;
     struct pool *pool;
-    const struct retry_rules *retry; // its own or the pool's
+    const struct pool_choice *choice; // `split`, `failover`; NULL: pool alone
+    const struct retry_rules *retry; // its own; NULL: the pool's
     unsigned status;   // redirect, respond
     struct text text;  // redirect's URL, respond's content
     struct files_root *files;

@@ -3,6 +3,7 @@
 // processed, on another server, as long as no byte of an answer has gone to the client.
 #include "proxy/affinity.h"
 #include "proxy/attempt.h"
+#include "proxy/choice.h"
 #include "proxy/connection.h"
 #include "proxy/guard.h"
 #include "proxy/thread.h"
@@ -120,10 +121,27 @@ static void take_target(struct exchange *x, const struct target *t)
     x->upstream_metrics = t->server->metrics;
 }
 
+static void enter_pool(struct exchange *x, struct tries *t, struct pool *p)
+{
+    t->pool = p;
+    t->rules = x->route->retry ? x->route->retry : &p->retry;
+    t->pick = (struct pick){.no_wait = t->pick.no_wait};
+    affinity_find(x, p, &t->pick);
+}
+
+static bool next_pool(struct exchange *x, struct tries *t)
+{
+    struct pool *p = choice_next(x);
+    if (p)
+        enter_pool(x, t, p);
+    return p != NULL;
+}
+
 // Another server for the next try, or (where a connection broke) the same one when there is no other. False: there will be none.
 static bool move_on(struct exchange *x, struct tries *t, enum err e)
 {
     struct target next;
+    struct pool *old = t->pool;
     note_tried(t, x->target.member);
     t->pick.no_wait = true;
     enum err e2 = t->pick.n_tried < PICK_TRIED_MAX ? pool_acquire(t->pool, &t->pick, &next) : ERR_POOL_EMPTY;
@@ -131,10 +149,13 @@ static bool move_on(struct exchange *x, struct tries *t, enum err e)
         t->pick.n_tried = 0;
         e2 = pool_acquire(t->pool, &t->pick, &next);
     }
+    while (e2 && next_pool(x, t))
+        e2 = pool_acquire(t->pool, &t->pick, &next);
     if (e2)
         return false;
     exchange_end_upstream(x);
-    pool_release(t->pool, &x->target);
+    pool_release(old, &x->target);
+    x->pool = t->pool;
     take_target(x, &next);
     return true;
 }
@@ -177,15 +198,16 @@ static enum err begin_tries(struct exchange *x, struct tries *t)
         return ERR_OK;
     }
     struct target first;
-    x->pool = t->pool = x->route->pool;
-    t->rules = x->route->retry;
+    enter_pool(x, t, choice_first(x));
     t->began_ms = loop_now_ms();
     if (t->rules->tries) {
         x->keep_bytes = t->rules->content_bytes;
         budget_note_request(&t->pool->shared->budget, t->began_ms);
     }
-    affinity_find(x, t->pool, &t->pick);
     enum err e = pool_acquire(t->pool, &t->pick, &first);
+    while (e && err_info(e)->fault == ERR_FAULT_UPSTREAM && next_pool(x, t))
+        e = pool_acquire(t->pool, &t->pick, &first);
+    x->pool = t->pool;
     if (!e)
         take_target(x, &first);
     return e;
@@ -238,6 +260,9 @@ enum err phase_fetch(struct exchange *x)
     enum err e = upstream_request_build(x);
     if (!e)
         e = fetch(x);
+    x->reason = e;
+    if (e && choice_last_word(x, &e))
+        return e;
     if (e)
         return e;
     x->upstream_status = x->resp.status;
