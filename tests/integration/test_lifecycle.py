@@ -446,7 +446,7 @@ def test_many_reloads_under_way(weir, origin):
 def test_a_worker_that_dies_during_a_reload(weir):
     """Who asked is told, the last good configuration serves, and the next reload is not refused."""
     w = weir("admin unix:run/control\n" + HELLO)
-    old = w.workers()[0]
+    old = wait_until(w.workers)[0]
     os.kill(old, signal.SIGSTOP)
     w.rewrite("admin unix:run/control\n" + HELLO.replace('"hello"', '"changed"'))
     done = []
