@@ -14,6 +14,8 @@ static unsigned status_sent(const struct exchange *x)
 
 static struct span protocol(const struct exchange *x)
 {
+    if (x->client->protocol.len)
+        return x->client->protocol;
     return x->req->version == HTTP_1_0 ? SPAN("HTTP/1.0") : x->req->version == HTTP_2 ? SPAN("HTTP/2") : SPAN("HTTP/1.1");
 }
 

@@ -70,7 +70,7 @@ static void add_listener(struct builder *b, const struct proxy *p, const struct 
     l->settings.idle_ms = p->timeouts.idle;
     l->settings.between_ms = p->timeouts.between_bytes;
     l->settings.handshake_ms = p->timeouts.handshake;
-    l->settings.absolute = true;
+    l->settings.absolute = l->settings.socks5 = true;
     l->settings.h2c = h2c;
     if (tls)
         build_tls_proxy(b, at, l, p);

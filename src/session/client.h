@@ -30,6 +30,7 @@ struct client_settings {
     const void *secure_arg; // for secure
     uint64_t handshake_ms;  // how long that may take
     struct span alpn;       // protocols for secure to agree on, ours first, as RFC 7301 writes the list
+    bool socks5;  // a first byte of 5 begins SOCKS 5
     bool h2c;               // HTTP/2 with prior knowledge is taken where there is no secure
     bool absolute;          // requests ask for others' servers: a target of HTTP/2 is written as an absolute URI
 };

@@ -2,6 +2,7 @@
 // HTTP/1 on the client's side.
 #include "base/check.h"
 #include "session/client_h2.h"
+#include "session/client_socks5.h"
 #include "session/h1_content.h"
 
 enum {
@@ -525,6 +526,10 @@ static void client_fiber(void *arg)
         }
         if (e == ERR_EOF || e == ERR_CANCELED || fiber_canceled(fiber_self()))
             break;
+        if (e && c->settings->socks5 && c->n_requests == 0 && client_speaks_socks5(h1_input_span(&h.input))) {
+            client_socks5_serve(c, &h.input, &a);
+            break;
+        }
         if (e) {
             refuse_head(&h, &head, &a, e);
             break;

@@ -48,6 +48,7 @@ struct client_ops {
 struct client_stream {
     const struct client_ops *ops;
     const struct request *req;
+    struct span protocol;                        // as a log calls it, where it is none of HTTP's; else empty
     uint64_t stall_ms;                           // longest time without progress when sending
     uint64_t head_bytes_in, bytes_in, bytes_out; // on this exchange
     bool request_complete;                       // its content was read to the end
