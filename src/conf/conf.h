@@ -37,6 +37,7 @@ enum conf_block {
     IN_GROUP = 1 << 14,
     IN_POOL_TLS = 1 << 15,
     IN_CHOICE = 1 << 16,
+    IN_ACME = 1 << 17,
 };
 
 /// Blocks whose statements may stand on one line without `;`.

@@ -144,6 +144,19 @@ bool conf_source_read(struct conf_source *s, const char *path, struct span *ret,
     return true;
 }
 
+bool conf_source_read_optional(struct conf_source *s, const char *path, struct span *ret)
+{
+    const char *why;
+    *ret = SPAN("");
+    struct conf_file *f = find(s, path);
+    if (f || !s->disk || access(path, F_OK) == 0)
+        return f ? (*ret = f->content, true) : !s->disk || conf_source_read(s, path, ret, &why);
+    f = add(s, span_str(path)); // so that who looks after files sees it come
+    if (f)
+        f->missing = true;
+    return f != NULL;
+}
+
 void conf_source_mark_text(struct conf_source *s, const char *const *except)
 {
     for (struct conf_file *f = s->files; f; f = f->next) {

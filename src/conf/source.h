@@ -46,6 +46,8 @@ void conf_source_fini(struct conf_source *s);
 bool conf_source_read(struct conf_source *s, const char *path, struct span *ret, const char **ret_why);
 /// Paths that match a glob pattern, in order, NULL-terminated; only what exists.
 const char **conf_source_glob(struct conf_source *s, const char *pattern);
+/// A file that need not be there: empty then, until it is. False when it is there and cannot be read.
+bool conf_source_read_optional(struct conf_source *s, const char *path, struct span *ret);
 /// From now on what is there counts as the configuration's own text, but for the files named (NULL-terminated).
 void conf_source_mark_text(struct conf_source *s, const char *const *except);
 /// Takes the configuration's text over from another source, which may then be let go.

@@ -50,6 +50,11 @@ bool sandbox_limit_calls(void)
 {
     return true; // the sanitizers and valgrind need more than a proxy may have
 }
+
+bool sandbox_limit_helper_calls(void)
+{
+    return true;
+}
 #else
 
 static const int allowed[] = {
@@ -91,7 +96,14 @@ struct limited_call {
     uint32_t values[3]; // one of these; the last one again where there are fewer
 };
 
-enum { N_ALLOWED = ARRAY_LEN(allowed), N_LIMITED = 4, HEAD_STEPS = 4, ALLOWED_STEPS = 2, LIMITED_STEPS = 8, PROGRAM_MAX = HEAD_STEPS + N_ALLOWED * ALLOWED_STEPS + N_LIMITED * LIMITED_STEPS + 4 };
+static const int of_helper[] = {
+    SYS_renameat2,
+#ifdef SYS_renameat
+    SYS_renameat,
+#endif
+};
+
+enum { N_ALLOWED = ARRAY_LEN(allowed), N_HELPER = ARRAY_LEN(of_helper), N_LIMITED = 4, HEAD_STEPS = 4, ALLOWED_STEPS = 2, LIMITED_STEPS = 8, PROGRAM_MAX = HEAD_STEPS + (N_ALLOWED + N_HELPER) * ALLOWED_STEPS + N_LIMITED * LIMITED_STEPS + 4 };
 
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define LOW_WORD 0
@@ -116,7 +128,7 @@ static size_t limit_argument(struct sock_filter *f, const struct limited_call *c
     return n;
 }
 
-bool sandbox_limit_calls(void)
+static bool limit_calls(bool helper)
 {
     uint32_t self = (uint32_t)getpid();
     const struct limited_call limited[N_LIMITED] = {
@@ -136,6 +148,10 @@ bool sandbox_limit_calls(void)
         f[n++] = IF(allowed[i], 0, 1);
         f[n++] = RETURN(SECCOMP_RET_ALLOW);
     }
+    for (size_t i = 0; helper && i < N_HELPER; i++) {
+        f[n++] = IF(of_helper[i], 0, 1);
+        f[n++] = RETURN(SECCOMP_RET_ALLOW);
+    }
     for (size_t i = 0; i < N_LIMITED; i++)
         n += limit_argument(f + n, &limited[i]);
     // Its flags are in memory, where no filter can look: libc falls back to clone.
@@ -146,5 +162,15 @@ bool sandbox_limit_calls(void)
     if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &p))
         return failed("limiting system calls");
     return true;
+}
+
+bool sandbox_limit_calls(void)
+{
+    return limit_calls(false);
+}
+
+bool sandbox_limit_helper_calls(void)
+{
+    return limit_calls(true);
 }
 #endif

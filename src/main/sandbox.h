@@ -11,5 +11,7 @@ enum { SANDBOX_USER = 65534 }; // nobody: whom the worker runs as where the supe
 bool sandbox_drop_privileges(void);
 /// Only the system calls that serving needs, for all threads to come. Nothing in builds with sanitizers.
 bool sandbox_limit_calls(void);
+/// The same for the process that gets certificates, which also puts files in the place of others.
+bool sandbox_limit_helper_calls(void);
 
 #endif

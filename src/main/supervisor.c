@@ -117,7 +117,10 @@ static void on_channel(struct supervisor *s)
     }
     if (fd >= 0)
         close(fd); // a worker has none to give
-    if (m.type == CHANNEL_DONE) {
+    if (m.type == CHANNEL_ACME) {
+        m.text[sizeof m.text - 1] = '\0';
+        supervisor_acme_worker_has(s, &m);
+    } else if (m.type == CHANNEL_DONE) {
         supervisor_reload_done(s, &m);
     } else if (m.type == CHANNEL_READY) {
         s->ready = true;
@@ -143,9 +146,10 @@ static void run_loop(struct supervisor *s)
         }
         if (!s->worker && !s->ending && supervisor_now_ms() >= s->restart_at_ms && !supervisor_start_worker(s))
             s->restart_at_ms = supervisor_now_ms() + START_RETRY_MS;
-        struct pollfd p[3] = {{s->signals, POLLIN, 0}, {s->channel, (short)(s->outbox.first ? POLLIN | POLLOUT : POLLIN), 0}, {s->control, POLLIN, 0}};
+        struct pollfd p[4] = {{s->signals, POLLIN, 0}, {s->channel, (short)(s->outbox.first ? POLLIN | POLLOUT : POLLIN), 0}, {s->control, POLLIN, 0},
+                              {s->acme.channel, POLLIN, 0}};
         int timeout = !s->worker ? 20 : s->ending ? 50 : TICK_MS;
-        if (poll(p, 3, timeout) < 0 && errno != EINTR)
+        if (poll(p, 4, timeout) < 0 && errno != EINTR)
             break;
         if (p[1].revents & ~POLLOUT)
             on_channel(s);
@@ -153,6 +157,8 @@ static void run_loop(struct supervisor *s)
             kill(s->worker, SIGKILL);
         if (p[0].revents)
             on_signals(s);
+        if (p[3].revents && s->acme.channel == p[3].fd)
+            supervisor_acme_note(s);
         if (p[2].revents & POLLIN)
             supervisor_accept_control(s);
         if (s->reload_wanted && s->channel >= 0 && !s->next.gen && !s->ending) {
@@ -160,6 +166,7 @@ static void run_loop(struct supervisor *s)
             supervisor_reload(s, -1);
         }
         supervisor_look_at_files(s);
+        supervisor_acme_tend(s);
         supervisor_watch(s);
     }
 }
@@ -236,6 +243,7 @@ static void end(struct supervisor *s)
         close(s->control);
         unlink(s->control_path);
     }
+    supervisor_acme_stop(s);
     supervisor_close_listeners(s, 0);
     outbox_clear(&s->outbox);
     if (s->log_fd >= 0)
@@ -247,7 +255,7 @@ static void end(struct supervisor *s)
 int supervisor_run(const char *file, struct span text)
 {
     static struct supervisor s;
-    s = (struct supervisor){.file = file, .text = text, .channel = -1, .signals = -1, .control = -1, .log_fd = -1};
+    s = (struct supervisor){.file = file, .text = text, .channel = -1, .signals = -1, .control = -1, .log_fd = -1, .acme.channel = -1};
     s.beats_fd = memfd_create("weir-heartbeats", MFD_CLOEXEC);
     s.listeners = (struct listen_fd *)mem_calloc(LISTENERS_MAX, sizeof *s.listeners);
     bool room = s.beats_fd >= 0 && ftruncate(s.beats_fd, sizeof *s.beats) == 0;

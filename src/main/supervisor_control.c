@@ -55,6 +55,8 @@ static void status_text(struct supervisor *s, bool json, struct arena *a, struct
         addr_format(&s->listeners[i].addr, text);
         out = arena_join(a, out, arena_printf(a, json ? "%s\"%s\"" : "%s %s", json && i ? ", " : "", text));
     }
+    for (const struct acme_state *x = json ? NULL : s->acme.states; x; x = x->next)
+        out = arena_join(a, out, arena_printf(a, "\ncertificate: %s: %s", x->name, x->text));
     out = arena_join(a, out, json ? SPAN("], \"certificates\": ") : SPAN("\n"));
     *ret = arena_join(a, out, generation_certificates(s->gen, a, json));
 }

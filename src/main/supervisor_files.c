@@ -22,7 +22,7 @@ static uint64_t look(const struct conf_source *src, uint64_t *ret_read)
     uint64_t now = 0, then = 0;
     for (const struct conf_file *f = src->files; f; f = f->next) {
         struct conf_stamp s = {0};
-        if (f->text || f->missing || !f->stamp.inode)
+        if (f->text)
             continue;
         conf_stamp_take(f->path, &s);
         now = add(now, f, &s);

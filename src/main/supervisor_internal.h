@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include "acme/acme.h"
 #include "main/worker.h"
 #include "net/listen.h"
 
@@ -35,6 +36,13 @@ struct handover {
     struct arena arena;
 };
 
+/// What the helper process said last of a site's certificate.
+struct acme_state {
+    struct acme_state *next;
+    char name[256], text[1024];
+};
+enum { ACME_STATES_MAX = 1024 };
+
 struct supervisor {
     const char *file;
     struct span text;          // quick mode
@@ -61,6 +69,12 @@ struct supervisor {
         uint64_t look_at_ms;
         uint64_t last, tried; // what was seen, and what a reload was tried for
     } files;
+    struct {
+        pid_t pid; // 0: none
+        int channel;
+        uint64_t identity, start_at_ms;
+        struct acme_state *states;
+    } acme;
     uint64_t last_tick_ms, started_ms;
     struct handover handover;
     pid_t old_worker; // of the version before, while it drains; 0: none
@@ -105,6 +119,17 @@ void supervisor_reopen_log(struct supervisor *s);
 // ---- supervisor_files.c
 /// Looks after the files that the configuration names; to be called often.
 void supervisor_look_at_files(struct supervisor *s);
+
+// ---- supervisor_acme.c
+/// Starts, replaces and ends the helper process as the configuration in force wants it; to be called often.
+void supervisor_acme_tend(struct supervisor *s);
+void supervisor_acme_stop(struct supervisor *s);
+/// It has ended by itself.
+void supervisor_acme_ended(struct supervisor *s);
+/// Takes a note from it.
+void supervisor_acme_note(struct supervisor *s);
+/// The worker has what it was told.
+void supervisor_acme_worker_has(struct supervisor *s, const struct channel_msg *m);
 
 // ---- supervisor_control.c
 /// Opens the control socket where the configuration has one. False with a sentence on stderr.

@@ -163,8 +163,10 @@ void supervisor_upgrade(struct supervisor *s, int asker)
     } else if (own_path(path) && finds_sound(path, s->file, &a, &why)) {
         int binary = open(path, O_RDONLY | O_CLOEXEC), self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
         int handover = binary >= 0 && self >= 0 ? write_handover(s, asker, self, false) : -1;
-        if (handover >= 0)
+        if (handover >= 0) {
+            supervisor_acme_stop(s); // its channel would be lost
             execute(s, binary, handover); // does not come back where it goes well
+        }
         why = arena_printf(&a, "%s cannot be executed: %s\n", path, strerror(errno));
         const int open_now[] = {binary, self, handover};
         for (size_t i = 0; i < ARRAY_LEN(open_now); i++)

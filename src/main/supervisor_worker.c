@@ -38,6 +38,8 @@ static NORETURN void become_worker(struct supervisor *s, int channel)
     if (s->control >= 0)
         close(s->control);
     supervisor_drop_handover(s);
+    if (s->acme.channel >= 0)
+        close(s->acme.channel);
     struct worker_start w = {.gen = s->gen, .listeners = s->listeners, .n_listeners = s->n_listeners, .n_threads = s->n_threads,
                              .channel = channel, .log_fd = s->log_fd, .beats = s->beats};
     int status = worker_run(&w);
@@ -114,6 +116,8 @@ void supervisor_reap(struct supervisor *s)
             worker_ended(s, wait_status);
         else if (pid == s->old_worker)
             s->old_worker = 0;
+        else if (pid == s->acme.pid)
+            supervisor_acme_ended(s);
 }
 
 // A thread that has given no sign since the last look, or -1.

@@ -23,6 +23,7 @@
 #include "main/sandbox.h"
 #include "proxy/ask.h"
 #include "proxy/tap.h"
+#include "tls/acme_challenge.h"
 
 enum { HELPERS = 4, BEAT_MS = 200, PENDING_MAX = 4096, FOLDERS_MAX = 4096 };
 
@@ -251,6 +252,19 @@ static void answer(struct worker *w, const struct channel_msg *m, int fd)
     arena_fini(&a);
 }
 
+// A challenge of an ACME authority, or its end.
+static void take_challenge(struct worker *w, struct channel_msg *m)
+{
+    m->text[sizeof m->text - 1] = '\0';
+    struct span proof = span_str(m->text), word = span_cut(&proof, ' '), name = span_cut(&proof, ' '), token = span_cut(&proof, ' ');
+    m->ok = true;
+    if (span_eq(word, SPAN("set")))
+        m->ok = acme_challenge_set(name, token, proof);
+    else
+        acme_challenge_clear(name, token);
+    channel_send(w->start->channel, m, -1);
+}
+
 // ---- Life
 
 static void drain(struct worker *w)
@@ -298,6 +312,9 @@ static bool obey(struct worker *w)
             break;
         case CHANNEL_ASK:
             answer(w, &m, fd);
+            break;
+        case CHANNEL_ACME:
+            take_challenge(w, &m);
             break;
         case CHANNEL_DRAIN:
             drain(w);

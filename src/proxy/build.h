@@ -12,7 +12,7 @@ struct builder {
     struct conf_diags *diags;
     struct arena *a; // the generation's
     struct condition_context cond;
-    unsigned cap_listeners;
+    unsigned cap_listeners, n_sites;
     const struct tls_trust *system_trust; // the authorities that the system trusts, once they were needed
 };
 
@@ -45,6 +45,8 @@ struct span build_route_scope(struct builder *b, const struct conf_stmt *route);
 void build_route(struct builder *b, const struct conf_stmt *s, const struct timeouts *outer, struct route *ret);
 /// A file by its path, from the configuration's folder; false with a sentence.
 bool build_read(struct builder *b, struct span path, struct span *ret, const char **ret_why);
+/// The same for one that need not be there: empty then.
+bool build_read_optional(struct builder *b, struct span path, struct span *ret);
 /// The file that a value names; false after a diagnostic.
 bool build_read_file(struct builder *b, const struct conf_value *v, struct span *ret);
 /// A secret as it was written, or the first line of the file behind `file:`.
@@ -54,6 +56,12 @@ void build_certificate(struct builder *b, const struct conf_value *cert, const s
                        const char *(*add)(void *arg, struct span cert, struct span key, struct span password, bool *ret_key_file), void *arg);
 /// Authorities and (crl not NULL) revocation lists; NULL after a diagnostic. Goes with the generation.
 const struct tls_trust *build_trust_files(struct builder *b, const struct conf_value *ca, const struct conf_value *crl, uint64_t *ret_identity);
+/// The authorities that the system trusts; NULL after a diagnostic.
+const struct tls_trust *build_system_trust(struct builder *b, const struct conf_stmt *at);
+/// `tls auto` of a site.
+void build_tls_auto(struct builder *b, const struct conf_stmt *s, struct tls_site *site);
+/// The `acme` block, once all sites are known.
+void build_acme(struct builder *b);
 /// The `tls` statements of a site or proxy and what belongs to them; NULL where there is none (or after a mistake).
 const struct tls_site *build_tls(struct builder *b, const struct conf_stmt *block);
 /// What a site does about clients without TLS.

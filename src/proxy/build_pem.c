@@ -23,6 +23,15 @@ bool build_read(struct builder *b, struct span path, struct span *ret, const cha
     return ok;
 }
 
+bool build_read_optional(struct builder *b, struct span path, struct span *ret)
+{
+    struct conf_source *files = conf_files(b->conf);
+    const char *cpath = arena_cstr(b->a, resolved(b, path));
+    struct span content;
+    *ret = SPAN("");
+    return files && cpath && conf_source_read_optional(files, cpath, &content) && arena_dup(b->a, content, ret);
+}
+
 bool build_read_file(struct builder *b, const struct conf_value *v, struct span *ret)
 {
     const char *why;

@@ -33,7 +33,7 @@ const struct tls_trust *build_trust_files(struct builder *b, const struct conf_v
 }
 
 // Where systems keep the certificates of the authorities that they trust, in one file.
-static const struct tls_trust *system_trust(struct builder *b, const struct conf_stmt *at)
+const struct tls_trust *build_system_trust(struct builder *b, const struct conf_stmt *at)
 {
     static const struct span places[] = {SPAN_INIT("/etc/ssl/certs/ca-certificates.crt"), SPAN_INIT("/etc/pki/tls/certs/ca-bundle.crt"),
                                          SPAN_INIT("/etc/ssl/ca-bundle.pem"), SPAN_INIT("/etc/ssl/cert.pem")};
@@ -84,7 +84,7 @@ void build_pool_tls(struct builder *b, const struct conf_stmt *pool, struct pool
     const struct conf_stmt *verify = conf_child(s, CONF_POOL_TLS_VERIFY), *name = conf_child(s, CONF_POOL_TLS_NAME);
     struct tls_client_options o = {.alpn = protocols};
     if (!verify)
-        o.trust = system_trust(b, s);
+        o.trust = build_system_trust(b, s);
     else if (!span_eq(verify->args[0].text, SPAN("off")))
         o.trust = build_trust_files(b, &verify->args[0], conf_option(verify, "crl"), &o.trust_identity);
     bool ok = verify && span_eq(verify->args[0].text, SPAN("off")) ? true : o.trust != NULL;

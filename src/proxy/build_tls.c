@@ -15,10 +15,12 @@ static const char *add(void *arg, struct span cert, struct span key, struct span
 static void add_certificate(struct builder *b, const struct conf_stmt *s, struct tls_site *site)
 {
     const struct conf_value *cert = conf_option(s, "cert");
-    if (cert)
+    if (conf_option(s, "auto") && s->n_args == 1)
+        build_tls_auto(b, s, site);
+    else if (cert && !conf_option(s, "auto"))
         build_certificate(b, cert, conf_option(s, "key"), conf_option(s, "password"), add, site);
     else
-        conf_error(b->diags, b->conf, &s->pos, "the form is `tls cert FILE key FILE`");
+        conf_error(b->diags, b->conf, &s->pos, "the forms are `tls cert FILE key FILE` and `tls auto`");
 }
 
 static void free_site(void *p)
@@ -32,6 +34,8 @@ static void lint(struct builder *b, const struct conf_stmt *block, const struct 
     const struct conf_stmt *s = conf_child(block, CONF_TLS);
     if (tls_site_expires(site) < (int64_t)time(NULL))
         conf_warning(b->diags, b->conf, &s->pos, "a certificate here has expired");
+    if (conf_option(s, "auto"))
+        return;
     for (unsigned i = 0; block->row->id == CONF_SITE && i < block->n_args; i++) {
         struct span name = block->args[i].text;
         if (span_find(name, '*') == name.len && !tls_site_covers(site, name))

@@ -41,6 +41,7 @@ static void build_all(struct builder *b)
             b->cap_listeners++;
         b->cap_listeners += 1 + s->n_args;
     }
+    b->n_sites = n_sites;
     g->sites = (struct site **)build_alloc(b, (n_sites + 1) * sizeof *g->sites);
     g->pools = (struct pool **)build_alloc(b, (n_pools + 1) * sizeof *g->pools);
     g->proxies = (struct proxy **)build_alloc(b, (n_proxies + 1) * sizeof *g->proxies);
@@ -61,6 +62,7 @@ static void build_all(struct builder *b)
         g->sites[g->n_sites++] = site;
         build_site_listeners(b, s, site, names);
     }
+    build_acme(b);
     for (const struct conf_stmt *s = conf_child(root, CONF_PROXY); s; s = conf_next(s))
         build_proxy(b, s);
     const struct conf_stmt *dash = conf_child(root, CONF_DASHBOARD);

@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 
+#include "acme/acme.h"
 #include "admin/log.h"
 #include "admin/metrics.h"
 #include "balance/pool.h"
@@ -203,6 +204,7 @@ struct generation {
     struct addr *resolvers;
     unsigned n_resolvers;
     struct listen_set own; // our own addresses: a forward proxy must not come back to them
+    struct acme_plan acme; // of the sites with `tls auto`
     enum access_log log;
     struct metric_set *nowhere; // requests that reach no site and no proxy
     bool keeps_history;   // somebody can ask: there is a control socket or a dashboard

@@ -6,6 +6,7 @@
 #include "proxy/exchange.h"
 #include "proxy/https.h"
 #include "proxy/page.h"
+#include "tls/acme_challenge.h"
 
 // OPTIONS whose hops are used up is ours to answer (RFC 9110 7.6.2).
 static bool hops_used_up(const struct exchange *x)
@@ -46,6 +47,20 @@ static bool is_for_connection(const struct exchange *x, const struct transport_i
     return met == x->site || tls_site_covers(met->tls, x->req->authority.host);
 }
 
+// RFC 8555 8.3: also in the clear, and before any redirect.
+static bool answer_challenge(struct exchange *x, enum err *ret)
+{
+    struct span path = x->req->path, prefix = SPAN("/.well-known/acme-challenge/");
+    if (!x->gen->acme.n_sites || !span_starts(path, prefix))
+        return false;
+    struct span proof = acme_challenge_answer(span_skip(path, prefix.len), x->arena);
+    if (!proof.len)
+        return false;
+    x->answer = ANSWER_LOCAL;
+    *ret = page_text(200, proof, &x->resp, &x->content);
+    return true;
+}
+
 static enum err route_site(struct exchange *x)
 {
     x->site = site_table_find(&x->listener->sites, x->req->authority.host);
@@ -53,12 +68,15 @@ static enum err route_site(struct exchange *x)
         return ERR_HOST_UNKNOWN;
     if (x->conn->t.info && !is_for_connection(x, x->conn->t.info))
         return ERR_MISDIRECTED;
+    enum err e;
+    if (unlikely(answer_challenge(x, &e)))
+        return e;
     if (https_is_due(x))
         return https_answer(x);
     if (hops_used_up(x))
         return answer_options(x);
     struct condition_input in;
-    enum err e = decide_input(x, &in);
+    e = decide_input(x, &in);
     if (e)
         return e;
     bool whole_server = x->req->form == TARGET_ASTERISK;

@@ -24,6 +24,12 @@ bool generation_run_tests(const struct generation *g, struct conf_diags *diags);
 /// `weir explain`: appends the answer, phase by phase, to the arena's text. False for a question that cannot be read.
 bool generation_explain(const struct generation *g, struct span question, struct arena *a, struct span *ret_text);
 
+struct acme_plan;
+struct dns_config;
+/// What the helper process is to do; NULL: nothing. Lives as long as the generation.
+const struct acme_plan *generation_acme(const struct generation *g);
+void generation_dns(const struct generation *g, struct dns_config *ret);
+
 /// When its certificates expire, by site: lines, or a JSON array.
 struct span generation_certificates(const struct generation *g, struct arena *a, bool json);
 

@@ -20,6 +20,10 @@ STACK_OF(X509_CRL) *tls_pem_crls(struct span pem, const char **ret_why);
 /// password: empty where the key is not encrypted.
 EVP_PKEY *tls_pem_key(struct span pem, struct span password, const char **ret_why);
 
+// acme_challenge.c
+/// A reference to the context that answers the authority's handshake for the name; NULL where none is under way.
+SSL_CTX *tls_challenge_context(struct span name);
+
 // tickets.c
 /// Makes the context seal tickets with the process's keys, which rotate.
 bool tls_tickets_use(SSL_CTX *ctx);

@@ -16,6 +16,33 @@ enum {
     HANDSHAKES_A_TURN = 4, // of the loop: a flood of them leaves the established connections their share
 };
 
+// TLS-ALPN-01 (RFC 8737): the authority offers this protocol and no other, and wants a certificate of one kind.
+static const unsigned char challenge_protocol[] = "\x0a" "acme-tls/1";
+enum { CHALLENGE_PROTOCOL_LEN = sizeof challenge_protocol - 1 };
+
+static bool is_challenge(SSL *ssl)
+{
+    const unsigned char *ext;
+    size_t len;
+    return SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation, &ext, &len) && len == CHALLENGE_PROTOCOL_LEN + 2 &&
+           memcmp(ext + 2, challenge_protocol, CHALLENGE_PROTOCOL_LEN) == 0;
+}
+
+// False: no challenge for this name is under way.
+static bool answer_challenge(SSL *ssl, struct tls_layer *l)
+{
+    SSL_CTX *ctx = tls_challenge_context(span_str(l->name));
+    bool ok = ctx && SSL_set_SSL_CTX(ssl, ctx);
+    SSL_CTX_free(ctx);
+    if (ok) {
+        SSL_set_options(ssl, SSL_OP_NO_TICKET);
+        SSL_set_num_tickets(ssl, 0);
+        l->info.alpn = span_of((const char *)challenge_protocol, CHALLENGE_PROTOCOL_LEN);
+        l->challenge = true;
+    }
+    return ok;
+}
+
 static int on_hello(SSL *ssl, int *alert, void *arg)
 {
     struct tls_layer *l = tls_layer_of(ssl);
@@ -31,6 +58,8 @@ static int on_hello(SSL *ssl, int *alert, void *arg)
         }
         site = listener->find ? listener->find(listener->arg, span_str(l->name)) : listener->fallback;
     }
+    if (unlikely(is_challenge(ssl)) && answer_challenge(ssl, l))
+        return SSL_CLIENT_HELLO_SUCCESS;
     SSL_CTX *ctx = site ? tls_site_context(site, span_str(l->name)) : NULL;
     if (!ctx || !SSL_set_SSL_CTX(ssl, ctx)) {
         *alert = SSL_AD_UNRECOGNIZED_NAME;
@@ -136,6 +165,8 @@ enum err tls_accept_early(struct transport *t, const struct client_settings *s, 
         return e;
     }
     tls_layer_stand(l);
+    if (unlikely(l->challenge))
+        return ERR_EOF; // it has seen what it wanted
     return ERR_OK;
 }
 
