@@ -37,6 +37,7 @@ struct request {
     bool expect_continue;
     bool keep_alive;      // the client wants the connection kept (RFC 9112 9.3)
     bool upgrade;         // Connection: upgrade with an Upgrade field, HTTP/1.1
+    bool upgrade_only;    // it makes no sense without the upgrade (an extended CONNECT, RFC 8441)
     bool te_trailers;     // the client said TE: trailers
     struct span upgrade_token; // the Upgrade field's value where upgrade is set
 };

@@ -236,7 +236,7 @@ static enum err choose_upgrade(struct exchange *x)
             return ERR_OK;
         }
     }
-    return ERR_OK;
+    return x->req->upgrade_only ? ERR_UPGRADE_REFUSED : ERR_OK;
 }
 
 static enum err put_max_forwards(struct exchange *x)

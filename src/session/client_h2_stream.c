@@ -137,6 +137,8 @@ static enum err h2_send_head(struct client_stream *s, struct response *response,
         if (e)
             return e;
     }
+    if (r->extended && response->status / 100 == 2)
+        return ERR_UPGRADE_FAILED; // it would be taken for a tunnel
     choose_framing(r, response);
     if (r->head_only) {
         chunkq_clear(content);

@@ -116,7 +116,7 @@ static enum err read_upgrade(struct h2_request *r)
         return ERR_OK;
     q->method = METHOD_GET;
     q->method_text = SPAN("GET");
-    q->upgrade = true;
+    q->upgrade = q->upgrade_only = true;
     q->upgrade_token = r->block.protocol;
     if (!span_eq_ci(q->upgrade_token, SPAN("websocket")))
         return ERR_OK;
