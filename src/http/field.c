@@ -3,6 +3,7 @@
 
 #include "base/ascii.h"
 #include "base/check.h"
+#include "http/h1_lines.h"
 
 static const struct {
     struct span name;
@@ -253,7 +254,13 @@ bool http_is_token(struct span s)
 
 bool http_is_field_value(struct span s)
 {
-    for (size_t i = 0; i < s.len; i++)
+    size_t i = 0;
+    for (uint64_t w; s.len - i >= 8; i += 8) {
+        memcpy(&w, s.ptr + i, 8);
+        if (word_has_control(w))
+            break;
+    }
+    for (; i < s.len; i++)
         if (!(classes[(unsigned char)s.ptr[i]] & V))
             return false;
     return s.len == 0 || (s.ptr[0] != ' ' && s.ptr[0] != '\t' && s.ptr[s.len - 1] != ' ' && s.ptr[s.len - 1] != '\t');

@@ -65,18 +65,6 @@ enum err h1_head_scan(struct h1_head *h, const char *buf, size_t len, bool is_re
 
 // ---- Lines
 
-#define WORD_SUB(w) ((w) - UINT64_C(0x0101010101010101))
-#define WORD_TOP    UINT64_C(0x8080808080808080)
-
-// Whether one of eight octets is a control character or DEL. (May say so of an HTAB or an octet that only borders on one; the caller looks
-// closer then.)
-static bool word_has_control(uint64_t w)
-{
-    uint64_t below = (w - UINT64_C(0x2020202020202020)) & ~w & WORD_TOP;
-    uint64_t del = w ^ UINT64_C(0x7f7f7f7f7f7f7f7f);
-    return (below | (WORD_SUB(del) & ~del & WORD_TOP)) != 0;
-}
-
 // The end of a field value that begins at p: the CR. NULL for an octet that may not stand there.
 static const char *value_end(const char *p, const char *end)
 {

@@ -29,7 +29,7 @@ static struct h2_request *stream_of(nghttp2_session *ng, int32_t id)
 
 static struct h2_request *request_new(struct client_h2 *h, int32_t id)
 {
-    struct h2_request *r = (struct h2_request *)mem_calloc(1, sizeof *r);
+    struct h2_request *r = (struct h2_request *)h2_memory()->calloc(1, sizeof *r, NULL);
     if (!r)
         return NULL;
     h2_flow_init(&r->flow, &h->link, id);
@@ -53,7 +53,9 @@ static void request_free(struct h2_request *r)
     arena_fini(&r->arena);
     list_remove(&r->begun);
     list_remove(&r->node);
-    mem_free(r);
+    if (h->decoding == r)
+        h->decoding = NULL;
+    h2_memory()->free(r, NULL);
     if (--h->n_streams == 0) {
         h->conn->busy = false;
         h->idle_ms = loop_now_ms();
@@ -155,7 +157,7 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
     int32_t id = frame->hd.stream_id;
     h->block_ms = loop_now_ms();
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
-        struct h2_request *r = stream_of(ng, id);
+        struct h2_request *r = h->decoding = stream_of(ng, id);
         if (r) {
             fields_init(&r->stream.trailers, &r->arena);
             h2_block_begin(&r->block, H2_BLOCK_TRAILERS, &r->stream.trailers, &h->conn->settings->limits);
@@ -163,7 +165,7 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
         return 0;
     }
     h2_abuse_stream(&h->abuse);
-    struct h2_request *r = h->n_streams < H2_STREAMS_MAX ? request_new(h, id) : NULL;
+    struct h2_request *r = h->decoding = h->n_streams < H2_STREAMS_MAX ? request_new(h, id) : NULL;
     if (!r) {
         if (nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM) || h2_glitch(&h->link, 1))
             return NGHTTP2_ERR_CALLBACK_FAILURE;
@@ -182,8 +184,8 @@ static struct span span_of_rcbuf(nghttp2_rcbuf *b)
 static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, nghttp2_rcbuf *name, nghttp2_rcbuf *value, uint8_t flags, void *arg)
 {
     struct client_h2 *h = (struct client_h2 *)arg;
-    struct h2_request *r = stream_of(ng, frame->hd.stream_id);
-    (void)flags;
+    struct h2_request *r = h->decoding;
+    (void)ng, (void)frame, (void)flags;
     if (!r)
         return 0;
     const struct h1_limits *limits = &r->block.limits;

@@ -18,6 +18,7 @@ struct client_h2 {
     struct client_conn *conn;
     struct h2_abuse abuse;
     struct list streams; // struct h2_request: all that anybody still knows of
+    struct h2_request *decoding; // whose head or trailers are coming
     struct list begun;   // their heads are whole, their work is to be started
     unsigned n_streams;  // a reset one counts until its work has ended
     uint64_t begun_ms;   // of the connection

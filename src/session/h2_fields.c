@@ -21,8 +21,22 @@ static void bad(struct h2_block *b, enum err e)
         b->error = e;
 }
 
-static bool is_name(struct span s)
+// Names of known fields as HTTP/2 writes them.
+static char lower_names[N_FIELDS][32];
+
+__attribute__((constructor)) static void build_lower_names(void)
 {
+    for (unsigned id = 1; id < N_FIELDS; id++) {
+        struct span s = field_name((enum field_id)id);
+        for (size_t i = 0; i < s.len && i < sizeof lower_names[id]; i++)
+            lower_names[id][i] = (char)ascii_lower((unsigned char)s.ptr[i]);
+    }
+}
+
+static bool is_name(struct span s, enum field_id id)
+{
+    if (likely(id))
+        return memcmp(s.ptr, lower_names[id], s.len) == 0;
     for (size_t i = 0; i < s.len; i++) {
         unsigned char c = (unsigned char)s.ptr[i];
         if (!http_is_tchar(c) || (c >= 'A' && c <= 'Z'))
@@ -95,7 +109,7 @@ static void regular(struct h2_block *b, struct span name, struct span value)
 {
     enum field_id id = field_id_of(name);
     b->regular = true;
-    if (!is_name(name) || !http_is_field_value(value) || is_for_connection(id, value))
+    if (!is_name(name, id) || !http_is_field_value(value) || is_for_connection(id, value))
         return bad(b, ERR_BAD_FIELD);
     if (b->kind == H2_BLOCK_TRAILERS && field_flags(id) & (FIELD_NO_TRAILER | FIELD_HOP | FIELD_FRAMING))
         return; // dropped, never merged
@@ -151,18 +165,6 @@ enum err h2_block_end(struct h2_block *b)
 }
 
 // ---- Out
-
-// Names of known fields as HTTP/2 writes them.
-static char lower_names[N_FIELDS][32];
-
-__attribute__((constructor)) static void build_lower_names(void)
-{
-    for (unsigned id = 1; id < N_FIELDS; id++) {
-        struct span s = field_name((enum field_id)id);
-        for (size_t i = 0; i < s.len && i < sizeof lower_names[id]; i++)
-            lower_names[id][i] = (char)ascii_lower((unsigned char)s.ptr[i]);
-    }
-}
 
 nghttp2_nv h2_nv_one(struct span name, struct span value)
 {

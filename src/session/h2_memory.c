@@ -8,7 +8,7 @@
 
 enum {
     STEP_BYTES = 64,
-    CLASSES = 16,    // up to CLASSES * STEP_BYTES; larger blocks go straight to the allocator
+    CLASSES = 32,    // up to CLASSES * STEP_BYTES; larger blocks go straight to the allocator
     KEPT_MAX = 1024, // of a class
 };
 
