@@ -160,6 +160,51 @@ static void check_reference(struct checking *k, enum conf_id id, const struct co
     diag_suggest(k->d, k->c, &v->pos, v->text, names, n, "there is no %s `%.*s`", row_of(id)->word, SPAN_ARG(v->text));
 }
 
+// What conditions name.
+static const struct {
+    enum conf_id condition, definition;
+} named_by[] = {{CONF_C_LIST, CONF_LIST}, {CONF_C_GROUP, CONF_GROUP}};
+
+static void check_conditions(struct checking *k, const struct conf_stmt *s)
+{
+    for (const struct conf_stmt *c = s->when ? s->when->first_child : NULL; c; c = c->next)
+        for (size_t i = 0; i < ARRAY_LEN(named_by); i++)
+            for (unsigned a = 0; c->row->id == named_by[i].condition && a < c->n_args; a++)
+                check_reference(k, named_by[i].definition, &c->args[a]);
+}
+
+static const struct conf_stmt *walk_next(const struct conf_stmt *s, const struct conf_stmt *top)
+{
+    if (s->first_child)
+        return s->first_child;
+    while (s && s != top && !s->next) // every statement knows its parent
+        s = s->parent;
+    return s && s != top ? s->next : NULL;
+}
+
+static bool condition_names(const struct conf_stmt *s, enum conf_id condition, struct span name)
+{
+    for (const struct conf_stmt *c = s->when ? s->when->first_child : NULL; c; c = c->next)
+        for (unsigned a = 0; c->row->id == condition && a < c->n_args; a++)
+            if (span_eq(c->args[a].text, name))
+                return true;
+    return false;
+}
+
+static void lint_unused(struct checking *k, const struct conf_stmt *def)
+{
+    const struct conf_stmt *top = &k->c->root;
+    for (size_t i = 0; i < ARRAY_LEN(named_by); i++) {
+        if (named_by[i].definition != def->row->id || !def->n_args)
+            continue;
+        const struct conf_stmt *s = top;
+        while (s && !condition_names(s, named_by[i].condition, def->args[0].text))
+            s = walk_next(s, top);
+        if (!s)
+            conf_warning(k->d, k->c, &def->args[0].pos, "nothing uses the %s `%.*s`", def->row->word, SPAN_ARG(def->args[0].text));
+    }
+}
+
 static void check_status(struct checking *k, const struct conf_value *v, uint64_t min, uint64_t max)
 {
     struct conf_value *w = (struct conf_value *)(uintptr_t)v;
@@ -327,7 +372,7 @@ static bool is_loopback_listen(struct span s)
 static void lint_open_proxy(struct checking *k, const struct conf_stmt *proxy)
 {
     const struct conf_stmt *policy = conf_child(proxy, CONF_POLICY);
-    bool guarded = conf_child(proxy, CONF_ALLOW) != NULL;
+    bool guarded = conf_child(proxy, CONF_ALLOW) != NULL || conf_child(proxy, CONF_AUTH) != NULL;
     for (const struct conf_stmt *r = conf_child(policy, CONF_ALLOW); r; r = conf_next(r))
         guarded |= conf_child(r->when, CONF_C_CLIENT) != NULL && span_eq(conf_word(policy, CONF_DEFAULT), SPAN("deny"));
     for (const struct conf_stmt *r = conf_child(policy, CONF_DENY); r; r = conf_next(r))
@@ -349,18 +394,11 @@ static void check_tests(struct checking *k, const struct conf_stmt *test)
     }
 }
 
-static void walk(struct checking *k, struct conf_stmt *top)
+static void walk(struct checking *k, const struct conf_stmt *top)
 {
-    // Depth-first without recursion: every statement knows its parent.
-    for (struct conf_stmt *s = top; s;) {
+    for (const struct conf_stmt *s = top; s; s = walk_next(s, top)) {
         check_once(k, s);
-        if (s->first_child) {
-            s = s->first_child;
-            continue;
-        }
-        while (s && s != top && !s->next)
-            s = s->parent;
-        s = s && s != top ? s->next : NULL;
+        check_conditions(k, s);
     }
 }
 
@@ -381,6 +419,10 @@ void tree_check(struct conf *c, struct conf_diags *d)
             break;
         case CONF_TEST:
             check_tests(&k, s);
+            break;
+        case CONF_LIST:
+        case CONF_GROUP:
+            lint_unused(&k, s);
             break;
         default:
             break;

@@ -144,6 +144,10 @@ const struct conf_stmt *conf_definition(const struct conf *c, enum conf_id id, s
 struct span conf_where(const struct conf *c, const struct conf_stmt *s);
 /// The folder of the main file ("." where there is none), for relative paths.
 const char *conf_folder(const struct conf *c);
+/// A path that a statement names, from the configuration's folder; NULL when memory is out.
+const char *conf_path(const struct conf *c, struct span path);
+/// The content of a file that a statement names. False with a sentence.
+bool conf_read(const struct conf *c, struct span path, struct span *ret, const char **ret_why);
 /// Where it was loaded from, or NULL (text); must still exist.
 struct conf_source *conf_files(const struct conf *c);
 /// From now on the source, which came from mem_alloc, goes with the configuration.
@@ -164,6 +168,7 @@ const char *conf_did_you_mean(struct span word, const char *const *words, unsign
 struct conf_question {
     bool proxy;        // through a forward proxy; otherwise a site
     struct span method, url, from, user, at;
+    struct span status, content_type, size; // of the answer; empty: there is none yet
     struct span headers[16][2];
     unsigned n_headers;
     struct span expect[16]; // words behind `->`

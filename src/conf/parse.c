@@ -132,35 +132,48 @@ static void normalise_condition(struct conf_stmt *s)
     }
 }
 
+// `message TEXT` at the end of a rule is no part of its condition: what is left of the arguments is the option alone. Returns how many
+// words stand before it.
+static unsigned split_message(struct conf_stmt *s)
+{
+    unsigned n = s->n_args >= 2 ? s->n_args - 2 : 0;
+    struct conf_value *v = s->args + n;
+    if (s->n_args < 2 || v[0].quoted || !span_eq(v[0].text, SPAN("message")))
+        return s->n_args;
+    v[0].option = v[1].option = "message";
+    return n;
+}
+
 // `deny method TRACE`: the arguments are a condition of their own.
 static void inline_condition(struct parser *p, struct conf_stmt *s)
 {
-    unsigned i = 0;
+    unsigned i = 0, n = split_message(s);
     bool negated = false;
-    if (s->n_args && !s->args[0].quoted && span_eq(s->args[0].text, SPAN("not")))
+    struct conf_value *words = s->args;
+    s->args += n;
+    s->n_args -= n;
+    if (n && !words[0].quoted && span_eq(words[0].text, SPAN("not")))
         negated = true, i = 1;
-    if (i >= s->n_args)
+    if (i >= n)
         return;
-    const struct conf_value *word = &s->args[i];
+    const struct conf_value *word = &words[i];
     const struct conf_row *row = row_find(word->text, IN_WHEN);
     if (!row) {
-        const char *words[64];
-        unsigned n = row_words(IN_WHEN, words, 64);
-        diag_suggest(p->diags, p->conf, &word->pos, word->text, words, n, "`%.*s` is no condition", SPAN_ARG(word->text));
-        s->n_args = 0;
+        const char *known[64];
+        unsigned n_known = row_words(IN_WHEN, known, 64);
+        diag_suggest(p->diags, p->conf, &word->pos, word->text, known, n_known, "`%.*s` is no condition", SPAN_ARG(word->text));
         return;
     }
     struct conf_stmt *when = stmt_new(p, NULL, word->pos, s), *cond = when ? stmt_new(p, row, word->pos, when) : NULL;
     if (!cond)
         return;
-    cond->args = s->args + i + 1;
-    cond->n_args = s->n_args - i - 1;
+    cond->args = words + i + 1;
+    cond->n_args = n - i - 1;
     cond->negated = negated;
     normalise_condition(cond);
     args_check(p->conf, p->diags, cond);
     link_child(when, cond);
     s->when = when;
-    s->n_args = 0;
 }
 
 static void parse_when(struct parser *p, struct conf_stmt *s)

@@ -30,6 +30,12 @@ static bool parse(struct cursor *k, bool proxy, struct conf_question *ret, const
             ok = take(k, &q.user);
         else if (span_eq(word, SPAN("at")))
             ok = take(k, &q.at);
+        else if (span_eq(word, SPAN("status")))
+            ok = take(k, &q.status);
+        else if (span_eq(word, SPAN("content-type")))
+            ok = take(k, &q.content_type);
+        else if (span_eq(word, SPAN("size")))
+            ok = take(k, &q.size);
         else if (span_eq(word, SPAN("header")) && q.n_headers < ARRAY_LEN(q.headers)) {
             ok = take(k, &q.headers[q.n_headers][0]) && take(k, &q.headers[q.n_headers][1]);
             q.n_headers++;

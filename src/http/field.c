@@ -59,6 +59,12 @@ unsigned field_flags(enum field_id id)
     return known[id].flags;
 }
 
+bool field_is_written(enum field_id id)
+{
+    unsigned flags = field_flags(id);
+    return !(flags & FIELD_FRAMING) && (!(flags & FIELD_HOP) || flags & FIELD_TO_NEXT_HOP);
+}
+
 // ---- The table of a message
 
 void fields_init(struct fields *f, struct arena *arena)

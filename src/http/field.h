@@ -22,6 +22,7 @@ enum {
     FIELD_SINGLE = 4, // may stand only once; a second one is refused or ignored by who uses it
     FIELD_FRAMING = 8, // never forwarded as received: the serialiser writes our own
     FIELD_NO_TRAILER = 16, // may not stand in a trailer section (RFC 9110 6.5.1)
+    FIELD_TO_NEXT_HOP = 32, // of those for one hop: what we say ourselves to the next one
 };
 
 struct field {
@@ -42,6 +43,8 @@ enum field_id field_id_of(struct span name);
 /// The canonical spelling and flags of a known field.
 struct span field_name(enum field_id id);
 unsigned field_flags(enum field_id id);
+/// Whether a serialiser writes it: the fields of framing, and most of those for one hop, are its own matter.
+bool field_is_written(enum field_id id);
 
 void fields_init(struct fields *f, struct arena *arena);
 /// Appends; the spans are borrowed. ERR_NO_MEMORY.

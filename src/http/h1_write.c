@@ -39,7 +39,7 @@ void h1_put_field(struct h1_out *o, struct span name, struct span value)
 
 static bool goes_out(const struct field *f)
 {
-    return !f->removed && (f->id == FIELD_OTHER || !(field_flags((enum field_id)f->id) & (FIELD_HOP | FIELD_FRAMING)));
+    return !f->removed && (f->id == FIELD_OTHER || field_is_written((enum field_id)f->id));
 }
 
 void h1_put_fields(struct h1_out *o, const struct fields *f)

@@ -12,7 +12,7 @@ static const struct condition_ops *const all[] = {
 };
 
 struct condition_set {
-    unsigned n;
+    unsigned n, needs;
     struct condition v[];
 };
 
@@ -113,14 +113,18 @@ const struct condition_set *condition_set_new(struct condition_context *k, const
         if (!c->ops)
             conf_error(k->diags, k->conf, &s->pos, "`%s` cannot be asked here", s->row->word);
         ok &= c->ops && c->ops->compile(k, s, c);
+        c->needs |= c->ops ? c->ops->needs : 0;
+        set->needs |= c->needs;
     }
     return ok ? set : NULL;
 }
 
-enum match condition_set_judge(const struct condition_set *s, const struct condition_input *in)
+static enum match judge(const struct condition_set *s, const struct condition_input *in, enum conf_id without)
 {
     bool unsure = false;
     for (unsigned i = 0; i < s->n; i++) {
+        if (s->v[i].ops->id == without)
+            continue;
         enum match m = s->v[i].ops->match(&s->v[i], in);
         if (s->v[i].negated)
             m = match_not(m);
@@ -129,6 +133,28 @@ enum match condition_set_judge(const struct condition_set *s, const struct condi
         unsure |= m == MATCH_UNSURE;
     }
     return unsure ? MATCH_UNSURE : MATCH_YES;
+}
+
+enum match condition_set_judge(const struct condition_set *s, const struct condition_input *in)
+{
+    return judge(s, in, CONF_NONE);
+}
+
+enum match condition_set_judge_without(const struct condition_set *s, enum conf_id without, const struct condition_input *in)
+{
+    return judge(s, in, without);
+}
+
+unsigned condition_set_needs(const struct condition_set *s)
+{
+    return s->needs;
+}
+
+void condition_set_each(const struct condition_set *s, enum conf_id id, void (*fn)(void *arg, const struct condition *c), void *arg)
+{
+    for (unsigned i = 0; i < s->n; i++)
+        if (s->v[i].ops->id == id)
+            fn(arg, &s->v[i]);
 }
 
 bool condition_set_match(const struct condition_set *s, const struct condition_input *in)

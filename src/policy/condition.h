@@ -15,16 +15,41 @@ struct condition_input {
     struct span path;       // normalised
     struct span path_loose; // as the laxest server reads it (path_loose); equal to path most of the time
     const struct addr *client;
-    struct span user;
+    struct span user;    // empty: nobody
     struct span tls_version;    // "TLSv1.3"; empty: plain
     bool client_cert;           // the client proved to be client_subject
     struct span client_subject;
     int64_t wall_s;      // seconds since 1970
     bool solved;         // has done the work that `challenge` asks for
     struct arena *arena; // of the request, for what has to be decoded
+    const struct request_view **view; // where what lists make of the request is kept; NULL: nowhere
+    const struct addr *dest;          // what the host resolves to, where that is known
+    unsigned n_dest;
+    const struct response_facts *answer; // NULL: there is none yet
+    struct list_hit *hit;                // gets what a list found; NULL: nobody asks
 };
 
+/// What a rule sees of an answer.
+struct response_facts {
+    unsigned status;
+    struct span type;    // Content-Type without parameters; empty: none
+    struct span sniffed; // by the content's first bytes; empty: they say nothing
+    uint64_t size;       // UINT64_MAX: not known
+    struct span disposition; // Content-Disposition
+};
+
+/// What conditions must know beyond the request's head.
+enum condition_needs {
+    CONDITION_NEEDS_USER = 1,
+    CONDITION_NEEDS_ANSWER = 2,
+    CONDITION_NEEDS_ADDRESSES = 4, // of the destination
+    CONDITION_NEEDS_CONTENT = 8,   // the first bytes of the answer's content
+};
+
+struct condition;
 struct condition_set;
+struct request_view;
+struct list_hit;
 
 /// What compiling needs. What cannot be compiled is always reported in diags, memory that runs out included.
 struct condition_context {
@@ -33,6 +58,8 @@ struct condition_context {
     struct arena *arena;                // the memory that lives as long as the sets
     struct condition_cleanup *cleanups; // what the arena does not free
     struct zone_entry *zones;           // time zones read so far
+    struct list_entry *lists;           // lists compiled so far
+    struct group_entry *groups;
 };
 void condition_context_free(struct condition_cleanup *c);
 /// fn(arg) will run in condition_context_free. Where memory is out it runs at once, and false is returned
@@ -52,19 +79,28 @@ MUST_USE enum match condition_set_judge(const struct condition_set *s, const str
 /// reading, and what is unsure does not match.
 MUST_USE bool condition_set_match(const struct condition_set *s, const struct condition_input *in);
 bool condition_set_is_empty(const struct condition_set *s);
+/// The enum condition_needs of all of them.
+unsigned condition_set_needs(const struct condition_set *s);
+/// Like condition_set_judge, leaving out the conditions of one kind.
+MUST_USE enum match condition_set_judge_without(const struct condition_set *s, enum conf_id without, const struct condition_input *in);
+/// From which size on a `size` condition holds; UINT64_MAX where it is negated.
+uint64_t condition_size_least(const struct condition *c);
+/// Calls fn for each condition of a kind.
+void condition_set_each(const struct condition_set *s, enum conf_id id, void (*fn)(void *arg, const struct condition *c), void *arg);
 
 // For the files of single conditions.
-struct condition;
 struct condition_ops {
     enum conf_id id;
     /// Fills c->data. False after an error was reported.
     bool (*compile)(struct condition_context *k, const struct conf_stmt *s, struct condition *c);
     /// Without regard to c->negated.
     enum match (*match)(const struct condition *c, const struct condition_input *in);
+    unsigned needs; // enum condition_needs, of each of them; a single one may need more
 };
 struct condition {
     const struct condition_ops *ops;
     bool negated;
+    unsigned needs;
     void *data;
 };
 struct pattern_list {

@@ -51,7 +51,7 @@ static enum match match_method(const struct condition *c, const struct condition
 {
     return pattern_list_try((const struct pattern_list *)c->data, in->req->method_text);
 }
-const struct condition_ops condition_method = {CONF_C_METHOD, compile_method, match_method};
+const struct condition_ops condition_method = {CONF_C_METHOD, compile_method, match_method, 0};
 
 // Where servers may read a path in two ways and only one of them matches, nobody can say whether it does.
 static enum match match_path(const struct condition *c, const struct condition_input *in)
@@ -60,13 +60,13 @@ static enum match match_path(const struct condition *c, const struct condition_i
     enum match m = pattern_list_try(l, in->path);
     return in->path_loose.ptr == in->path.ptr ? m : match_agree(m, pattern_list_try(l, in->path_loose));
 }
-const struct condition_ops condition_path = {CONF_C_PATH, compile_patterns, match_path};
+const struct condition_ops condition_path = {CONF_C_PATH, compile_patterns, match_path, 0};
 
 static enum match match_scheme(const struct condition *c, const struct condition_input *in)
 {
     return pattern_list_try((const struct pattern_list *)c->data, in->req->scheme);
 }
-const struct condition_ops condition_scheme = {CONF_C_SCHEME, compile_patterns, match_scheme};
+const struct condition_ops condition_scheme = {CONF_C_SCHEME, compile_patterns, match_scheme, 0};
 
 struct ports {
     unsigned n;
@@ -105,7 +105,7 @@ static enum match match_port(const struct condition *c, const struct condition_i
             return MATCH_YES;
     return MATCH_NO;
 }
-const struct condition_ops condition_port = {CONF_C_PORT, compile_port, match_port};
+const struct condition_ops condition_port = {CONF_C_PORT, compile_port, match_port, 0};
 
 // ---- query
 
@@ -151,7 +151,7 @@ static enum match match_query(const struct condition *c, const struct condition_
     }
     return m;
 }
-const struct condition_ops condition_query = {CONF_C_QUERY, compile_named, match_query};
+const struct condition_ops condition_query = {CONF_C_QUERY, compile_named, match_query, 0};
 
 // ---- header, cookie, user-agent
 
@@ -165,7 +165,7 @@ static enum match match_header(const struct condition *c, const struct condition
         m = match_or(m, value_fits(n, f->value));
     return m;
 }
-const struct condition_ops condition_header = {CONF_C_HEADER, compile_named, match_header};
+const struct condition_ops condition_header = {CONF_C_HEADER, compile_named, match_header, 0};
 
 // Some servers take quotes for a part of a cookie's value and some do not.
 static enum match cookie_fits(const struct named *n, struct span value)
@@ -191,7 +191,7 @@ static enum match match_cookie(const struct condition *c, const struct condition
     }
     return m;
 }
-const struct condition_ops condition_cookie = {CONF_C_COOKIE, compile_named, match_cookie};
+const struct condition_ops condition_cookie = {CONF_C_COOKIE, compile_named, match_cookie, 0};
 
 // A request without one has the empty value.
 static enum match match_user_agent(const struct condition *c, const struct condition_input *in)
@@ -204,4 +204,4 @@ static enum match match_user_agent(const struct condition *c, const struct condi
         m = match_or(m, pattern_list_try(l, f->value));
     return m;
 }
-const struct condition_ops condition_user_agent = {CONF_C_USER_AGENT, compile_patterns, match_user_agent};
+const struct condition_ops condition_user_agent = {CONF_C_USER_AGENT, compile_patterns, match_user_agent, 0};

@@ -143,4 +143,4 @@ static enum match match_time(const struct condition *c, const struct condition_i
     }
     return yes ? MATCH_YES : MATCH_NO;
 }
-const struct condition_ops condition_time = {CONF_C_TIME, compile_time, match_time};
+const struct condition_ops condition_time = {CONF_C_TIME, compile_time, match_time, 0};

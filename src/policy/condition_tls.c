@@ -29,7 +29,7 @@ static enum match match_version(const struct condition *c, const struct conditio
             return MATCH_YES;
     return MATCH_NO;
 }
-const struct condition_ops condition_tls_version = {CONF_C_TLS_VERSION, compile_version, match_version};
+const struct condition_ops condition_tls_version = {CONF_C_TLS_VERSION, compile_version, match_version, 0};
 
 static bool compile_client_cert(struct condition_context *k, const struct conf_stmt *s, struct condition *c)
 {
@@ -45,4 +45,4 @@ static enum match match_client_cert(const struct condition *c, const struct cond
         return MATCH_NO;
     return l->n ? pattern_list_try(l, in->client_subject) : MATCH_YES;
 }
-const struct condition_ops condition_client_cert = {CONF_C_CLIENT_CERT, compile_client_cert, match_client_cert};
+const struct condition_ops condition_client_cert = {CONF_C_CLIENT_CERT, compile_client_cert, match_client_cert, 0};

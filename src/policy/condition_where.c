@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Conditions on who asks and for which host: client, host, domain.
-#include "base/ascii.h"
 #include "net/prefix.h"
-#include "policy/condition.h"
+#include "policy/domain.h"
 
 static bool compile_client(struct condition_context *k, const struct conf_stmt *s, struct condition *c)
 {
@@ -28,7 +27,7 @@ static enum match match_client(const struct condition *c, const struct condition
 {
     return prefix_set_find((const struct prefix_set *)c->data, in->client, NULL) ? MATCH_YES : MATCH_NO;
 }
-const struct condition_ops condition_client = {CONF_C_CLIENT, compile_client, match_client};
+const struct condition_ops condition_client = {CONF_C_CLIENT, compile_client, match_client, 0};
 
 // A host is compared in the form that authority_parse gives it: without a final dot, an IPv6 address without
 // brackets.
@@ -63,68 +62,32 @@ static enum match match_host(const struct condition *c, const struct condition_i
 {
     return pattern_list_try((const struct pattern_list *)c->data, in->req->authority.host);
 }
-const struct condition_ops condition_host = {CONF_C_HOST, compile_host, match_host};
+const struct condition_ops condition_host = {CONF_C_HOST, compile_host, match_host, 0};
 
 struct names {
     unsigned n;
     struct span v[]; // `.x`: x and all below it; without the final dot
 };
 
-// Labels of letters, digits, `-` and `_`, as hosts have them.
-static bool is_domain(struct span s)
-{
-    if (s.len == 0 || s.len > 253)
-        return false;
-    while (s.ptr) {
-        struct span label = span_cut(&s, '.');
-        if (label.len == 0 || label.len > 63)
-            return false;
-        for (size_t i = 0; i < label.len; i++) {
-            unsigned char ch = (unsigned char)label.ptr[i];
-            if (!ascii_is_alnum(ch) && ch != '-' && ch != '_')
-                return false;
-        }
-    }
-    return true;
-}
-
 static bool compile_domain(struct condition_context *k, const struct conf_stmt *s, struct condition *c)
 {
     struct names *d = (struct names *)condition_alloc(k, sizeof *d + s->n_args * sizeof d->v[0]);
     c->data = d;
     for (unsigned i = 0; d && i < s->n_args; i++) {
-        struct span written = s->args[i].text, name = written;
-        if (span_ends(name, SPAN(".")))
-            name.len--;
-        if (!is_domain(span_starts(name, SPAN(".")) ? span_skip(name, 1) : name)) {
-            if (span_starts(written, SPAN("*.")))
-                conf_error(k->diags, k->conf, &s->args[i].pos,
-                           "`%.*s` is no domain: a name and all below it are written `%.*s`",
-                           SPAN_ARG(written), SPAN_ARG(span_skip(written, 1)));
-            else
-                conf_error(k->diags, k->conf, &s->args[i].pos,
-                           "`%.*s` is no domain: `x.example` is that name, `.x.example` it and all below it",
-                           SPAN_ARG(written));
+        if (!domain_read(s->args[i].text, &d->v[d->n++])) {
+            domain_report(k, &s->args[i]);
             return false;
         }
-        d->v[d->n++] = name;
     }
     return d != NULL;
-}
-
-static bool is_in_domain(struct span host, struct span domain)
-{
-    if (domain.ptr[0] != '.')
-        return span_eq_ci(host, domain);
-    return span_ends_ci(host, domain) || span_eq_ci(host, span_skip(domain, 1));
 }
 
 static enum match match_domain(const struct condition *c, const struct condition_input *in)
 {
     const struct names *d = (const struct names *)c->data;
     for (unsigned i = 0; i < d->n; i++)
-        if (is_in_domain(in->req->authority.host, d->v[i]))
+        if (domain_has(d->v[i], in->req->authority.host))
             return MATCH_YES;
     return MATCH_NO;
 }
-const struct condition_ops condition_domain = {CONF_C_DOMAIN, compile_domain, match_domain};
+const struct condition_ops condition_domain = {CONF_C_DOMAIN, compile_domain, match_domain, 0};

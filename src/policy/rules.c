@@ -23,11 +23,20 @@ static bool action_of(const struct conf_stmt *s, enum rule_action *ret)
     }
 }
 
+// These rules decide on requests.
+static bool may_be_asked(struct condition_context *k, const struct conf_stmt *s, const struct condition_set *when)
+{
+    if (!(condition_set_needs(when) & (CONDITION_NEEDS_ANSWER | CONDITION_NEEDS_ADDRESSES)))
+        return true;
+    conf_error(k->diags, k->conf, &s->pos, "conditions on the answer, and lists of addresses, can be asked in a proxy's policy only");
+    return false;
+}
+
 bool rules_new(struct condition_context *k, const struct conf_stmt *block, struct rules *ret)
 {
     enum rule_action action;
     unsigned n = 0;
-    *ret = (struct rules){NULL, 0};
+    *ret = (struct rules){NULL, 0, 0};
     for (const struct conf_stmt *s = block ? block->first_child : NULL; s; s = s->next)
         n += action_of(s, &action);
     if (!n)
@@ -42,14 +51,15 @@ bool rules_new(struct condition_context *k, const struct conf_stmt *block, struc
             continue;
         struct rule *r = &v[ret->n++];
         *r = (struct rule){action, condition_set_new(k, s->when), conf_where(k->conf, s)};
-        ok &= r->when != NULL;
+        ok &= r->when != NULL && may_be_asked(k, s, r->when);
+        ret->needs |= r->when ? condition_set_needs(r->when) : 0;
         if (action == RULE_CHALLENGE && challenge_init()) {
             conf_error(k->diags, NULL, NULL, "out of memory");
             ok = false;
         }
     }
     if (!ok)
-        *ret = (struct rules){NULL, 0};
+        *ret = (struct rules){NULL, 0, 0};
     return ok;
 }
 

@@ -19,6 +19,7 @@ struct rule {
 struct rules {
     const struct rule *v;
     unsigned n;
+    unsigned needs; // enum condition_needs of all of them
 };
 /// The rules of a block (which may be NULL), in the order written. False after an
 /// error was reported; *ret is empty then.

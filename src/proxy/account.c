@@ -51,8 +51,9 @@ static struct access_record record_of(const struct exchange *x, uint64_t duratio
         .upstream_connect_us = x->connect_us,
         .upstream_first_byte_us = x->first_byte_us,
         .retries = x->tries,
-        .reason = span_str(err_name(x->reason)),
+        .reason = span_str(err_name(x->log_reason ? x->log_reason : x->reason)),
         .rule = x->rule,
+        .noted = x->noted,
         .referer = fields_value(&req->fields, FIELD_REFERER),
         .user_agent = fields_value(&req->fields, FIELD_USER_AGENT),
     };

@@ -42,7 +42,8 @@ const struct rewrite_links *build_rewrite_links(struct builder *b, const struct 
 void build_replacements(struct builder *b, const struct conf_stmt *route, struct replacements *ret);
 /// A name for a route that is the same over reloads.
 struct span build_route_scope(struct builder *b, const struct conf_stmt *route);
-void build_route(struct builder *b, const struct conf_stmt *s, const struct timeouts *outer, struct route *ret);
+/// outer, outer_auth: what holds for its site.
+void build_route(struct builder *b, const struct conf_stmt *s, const struct timeouts *outer, const struct auth *outer_auth, struct route *ret);
 /// A file by its path, from the configuration's folder; false with a sentence.
 bool build_read(struct builder *b, struct span path, struct span *ret, const char **ret_why);
 /// The same for one that need not be there: empty then.

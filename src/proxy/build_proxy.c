@@ -76,30 +76,49 @@ static void add_listener(struct builder *b, const struct proxy *p, const struct 
         build_tls_proxy(b, at, l, p);
 }
 
+static enum privacy privacy_of(const struct conf_stmt *proxy)
+{
+    struct span word = conf_word(proxy, CONF_PRIVACY);
+    return span_eq(word, SPAN("strict")) ? PRIVACY_STRICT : span_eq(word, SPAN("off")) ? PRIVACY_OFF : PRIVACY_STANDARD;
+}
+
+// The rules of a policy, and the texts of those that answer.
+static void build_policy(struct builder *b, const struct conf_stmt *proxy, struct proxy *p)
+{
+    if (!policy_new(&b->cond, conf_child(proxy, CONF_POLICY), p->where, &p->policy))
+        return;
+    struct text *texts = (struct text *)build_alloc(b, (p->policy.n + 1) * sizeof *texts);
+    for (unsigned i = 0; texts && i < p->policy.n; i++) {
+        const struct conf_stmt *s = p->policy.v[i].stmt;
+        if (p->policy.v[i].action == POLICY_REDIRECT)
+            texts[i] = text_build(b, &s->args[s->n_args - 1], TEXT_FIELD);
+        else if (p->policy.v[i].action == POLICY_RESPOND && s->n_args > 1)
+            texts[i] = text_build(b, &s->args[1], TEXT_PLAIN);
+    }
+    p->policy_texts = texts;
+}
+
 void build_proxy(struct builder *b, const struct conf_stmt *s)
 {
     struct proxy *p = (struct proxy *)build_alloc(b, sizeof *p);
     if (!p)
         return;
-    const struct conf_stmt *policy = conf_child(s, CONF_POLICY), *def = conf_child(policy, CONF_DEFAULT);
     b->g->proxies[b->g->n_proxies++] = p;
     p->name = s->args[0].text;
-    p->where = p->default_where = conf_where(b->conf, s);
+    p->where = conf_where(b->conf, s);
     p->metrics = metrics_proxy(p->name);
     p->origins = metrics_origins(p->name);
     if (!p->metrics || !p->origins)
         conf_error(b->diags, NULL, NULL, "out of memory");
     p->timeouts = build_timeouts(s, &b->g->timeouts);
-    p->private_ = !span_eq(conf_word(s, CONF_PRIVACY), SPAN("off"));
-    p->policy_default_deny = span_eq(conf_word(policy, CONF_DEFAULT), SPAN("deny"));
-    if (def)
-        p->default_where = conf_where(b->conf, def);
+    p->privacy = privacy_of(s);
+    p->auth = auth_new(&b->cond, s, NULL);
     build_egress(b, s, &p->egress);
     p->compress = build_compress(b, s, NULL);
     rules_new(&b->cond, s, &p->clients);
     p->guard = build_guard(b, s, NULL);
     p->throttles = build_throttles(b, s, arena_printf(b->a, "proxy %.*s", SPAN_ARG(p->name)));
-    rules_new(&b->cond, policy, &p->policy);
+    build_policy(b, s, p);
     p->tls = build_tls(b, s);
     bool h2c = conf_child(s, CONF_H2C) != NULL;
     for (unsigned i = 0; i < s->n_args; i++)

@@ -111,7 +111,7 @@ struct span build_route_scope(struct builder *b, const struct conf_stmt *route)
     return arena_printf(b->a, "site %.*s route %.*s %u", SPAN_ARG(route->parent->args[0].text), SPAN_ARG(route->args[0].text), nth);
 }
 
-void build_route(struct builder *b, const struct conf_stmt *s, const struct timeouts *outer, struct route *r)
+void build_route(struct builder *b, const struct conf_stmt *s, const struct timeouts *outer, const struct auth *outer_auth, struct route *r)
 {
     r->where = conf_where(b->conf, s);
     r->path = condition_pattern(&b->cond, &s->args[0], false);
@@ -122,6 +122,7 @@ void build_route(struct builder *b, const struct conf_stmt *s, const struct time
     r->timeouts = build_timeouts(s, outer);
     build_route_timeouts(s, &r->timeouts);
     rules_new(&b->cond, s, &r->deny);
+    r->auth = auth_new(&b->cond, s, outer_auth);
     build_fields(b, s, &r->fields);
     r->guard = build_guard(b, s, build_guard(b, s->parent, NULL));
     r->throttles = build_throttles(b, s, build_route_scope(b, s));

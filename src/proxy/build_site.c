@@ -20,8 +20,9 @@ struct site *build_site(struct builder *b, const struct conf_stmt *s)
     site->throttles = build_throttles(b, s, arena_printf(b->a, "site %.*s", SPAN_ARG(site->name)));
     site->tls = build_tls(b, s);
     struct timeouts t = build_timeouts(s, &b->g->timeouts);
+    const struct auth *auth = auth_new(&b->cond, s, NULL);
     for (const struct conf_stmt *r = conf_child(s, CONF_ROUTE); r; r = conf_next(r))
-        build_route(b, r, &t, &routes[site->n_routes++]);
+        build_route(b, r, &t, auth, &routes[site->n_routes++]);
     if (site->n_routes && routes[0].target == TARGET_PASSTHROUGH)
         site->passthrough = &routes[0];
     build_https(b, s, site);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/connection.h"
+#include "proxy/policing.h"
 
 #include "net/dial.h"
 #include "proxy/thread.h"
@@ -20,7 +21,12 @@ struct candidates {
 static enum err resolve(struct exchange *x, struct span host, uint16_t port, struct candidates *c)
 {
     struct dns_answer answer;
-    enum err e = dns_resolve(x->service->dns, host, deadline_in(DNS_QUERY_TIMEOUT_MS + 1000), &answer);
+    const struct dns_answer *judged; // what rules have seen is what is dialled
+    enum err e = ERR_OK;
+    if (!x->server && policing_addresses(x, &judged))
+        answer = *judged;
+    else
+        e = dns_resolve(x->service->dns, host, deadline_in(DNS_QUERY_TIMEOUT_MS + 1000), &answer);
     if (e)
         return e == ERR_TIMEOUT ? ERR_DNS_TIMEOUT : e;
     c->n = answer.n;

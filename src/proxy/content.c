@@ -1,10 +1,47 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/content.h"
 
+#include "proxy/policing.h"
+
 // Content of unknown length is made while it goes: a client may be waiting for the part that is there (event streams).
 static enum filter_more more_to_come(const struct exchange *x, bool end, bool idle)
 {
     return end ? FILTER_END : idle && x->resp.framing.kind != FRAMING_LENGTH ? FILTER_FLUSH : FILTER_MORE;
+}
+
+// `throttle`: in pieces, each followed by the time that it costs.
+static enum err send_paced(struct exchange *x, struct chunkq *q, bool end, const struct fields *trailers)
+{
+    struct chunkq piece;
+    chunkq_init(&piece);
+    enum err e = ERR_OK;
+    do {
+        size_t n = MIN(q->bytes, policing_piece(x, SIZE_MAX));
+        e = chunkq_move(&piece, q, n);
+        bool last = end && !q->bytes;
+        if (!e)
+            e = x->client->ops->send(x->client, &piece, last, last ? trailers : NULL);
+        if (!e)
+            e = policing_pace(x, n);
+    } while (!e && q->bytes);
+    chunkq_fini(&piece);
+    return e;
+}
+
+static enum err send_out(struct exchange *x, struct chunkq *q, bool end, const struct fields *trailers)
+{
+    return policing_is_paced(x) ? send_paced(x, q, end, trailers) : x->client->ops->send(x->client, q, end, trailers);
+}
+
+// The head, with what content may go with it.
+static enum err send_out_head(struct exchange *x, struct chunkq *q, bool end)
+{
+    struct chunkq none;
+    if (!policing_is_paced(x) || !q->bytes || x->req->method == METHOD_HEAD)
+        return x->client->ops->send_head(x->client, &x->resp, q, end);
+    chunkq_init(&none);
+    enum err e = x->client->ops->send_head(x->client, &x->resp, &none, false);
+    return e ? e : send_paced(x, q, end, NULL);
 }
 
 // What the filters make of q, step by step.
@@ -17,7 +54,7 @@ static enum err send_filtered(struct exchange *x, struct chunkq *q, enum filter_
         e = filter_chain_run(x->filters, q, &out, more, &done);
         bool last = done && more == FILTER_END;
         if (!e && (out.bytes || last))
-            e = x->client->ops->send(x->client, &out, last, last ? trailers : NULL);
+            e = send_out(x, &out, last, last ? trailers : NULL);
     }
     chunkq_fini(&out);
     return e;
@@ -26,14 +63,14 @@ static enum err send_filtered(struct exchange *x, struct chunkq *q, enum filter_
 enum err content_send(struct exchange *x, struct chunkq *q, bool end, const struct fields *trailers, bool idle)
 {
     if (likely(!x->filters))
-        return x->client->ops->send(x->client, q, end, trailers);
+        return send_out(x, q, end, trailers);
     return send_filtered(x, q, more_to_come(x, end, idle), trailers);
 }
 
 enum err content_send_head(struct exchange *x, struct chunkq *q, bool end)
 {
     if (likely(!x->filters) || x->req->method == METHOD_HEAD)
-        return x->client->ops->send_head(x->client, &x->resp, q, end);
+        return send_out_head(x, q, end);
     enum filter_more more = more_to_come(x, end, q->bytes > 0);
     struct chunkq out;
     chunkq_init(&out);
@@ -44,7 +81,7 @@ enum err content_send_head(struct exchange *x, struct chunkq *q, bool end)
     if (whole)
         x->resp.framing = (struct framing){FRAMING_LENGTH, out.bytes};
     if (!e)
-        e = x->client->ops->send_head(x->client, &x->resp, &out, whole);
+        e = send_out_head(x, &out, whole);
     chunkq_fini(&out);
     return e || done ? e : send_filtered(x, q, more, NULL);
 }

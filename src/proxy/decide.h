@@ -13,8 +13,8 @@ struct verdict {
 };
 /// Site and route rules.
 struct verdict decide_site(const struct site *s, const struct route *r, const struct condition_input *in);
-/// Who may use the proxy, and its policy.
-struct verdict decide_proxy(const struct proxy *p, const struct condition_input *in);
+/// Who may use the proxy at all.
+struct verdict decide_client(const struct proxy *p, const struct condition_input *in);
 
 /// Where a redirecting route sends the request; NULL pointer when memory is out.
 struct span decide_redirect_url(struct exchange *x);

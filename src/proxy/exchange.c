@@ -2,6 +2,7 @@
 #include "proxy/exchange.h"
 
 #include "proxy/account.h"
+#include "proxy/authenticate.h"
 #include "proxy/content.h"
 #include "proxy/page.h"
 #include "proxy/request_id.h"
@@ -62,6 +63,8 @@ enum err exchange_answer_error(struct exchange *x, enum err e)
         e2 = ERR_NO_MEMORY;
     if (!e2)
         e2 = fields_set(&x->resp.fields, FIELD_DATE, date);
+    if (!e2 && (e == ERR_AUTH_REQUIRED || e == ERR_PROXY_AUTH_REQUIRED))
+        e2 = authenticate_challenge(x, &x->resp.fields);
     x->answer = ANSWER_LOCAL;
     return e2;
 }

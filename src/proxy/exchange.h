@@ -55,6 +55,9 @@ struct exchange {
     bool tunnel_wanted; // CONNECT
     struct throttle_hold *holds; // what it counts for until it ends (throttles.h)
 
+    // authorize
+    struct policy_state *policy; // NULL: the proxy has no policy
+
     // fetch
     struct request out; // what goes upstream
     struct upstream_stream *upstream;
@@ -89,7 +92,9 @@ struct exchange {
     // account
     uint32_t phase_us[N_PHASES]; // how long each took, where the generation keeps history; 0: it did not run
     enum err reason;
+    enum err log_reason; // what the log says in place of the reason, where it may say more than the client hears
     struct span rule; // FILE:LINE of what decided
+    struct span noted; // FILE:LINE of a rule that wants the request noted
     struct span message;
     unsigned retry_after_s; // of a refusal; 0: nothing better is known than a second
     struct span allow; // methods, where one was refused and it is known which others would not be

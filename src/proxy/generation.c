@@ -3,6 +3,8 @@
 #include "proxy/build.h"
 
 #include "base/mem.h"
+#include "policy/group.h"
+#include "policy/list.h"
 
 void *build_alloc(struct builder *b, size_t size)
 {
@@ -54,6 +56,8 @@ static void build_all(struct builder *b)
     build_trust(b);
     build_names(b);
     build_log(b);
+    list_compile_all(&b->cond);
+    group_compile_all(&b->cond);
     build_pools(b);
     for (const struct conf_stmt *s = conf_child(root, CONF_SITE); s; s = conf_next(s)) {
         struct site *site = build_site(b, s);

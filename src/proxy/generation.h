@@ -17,8 +17,11 @@
 #include "net/dns.h"
 #include "net/egress.h"
 #include "net/listen.h"
+#include "policy/auth.h"
 #include "policy/condition.h"
 #include "policy/pattern.h"
+#include "policy/policy.h"
+#include "policy/privacy.h"
 #include "policy/rules.h"
 #include "policy/trust.h"
 #include "proxy/files.h"
@@ -102,6 +105,7 @@ struct route {
     struct rules deny; // the route's own, then the site's
     const struct guard *guard; // its own over its site's; NULL: nothing is asked
     const struct throttles *throttles; // NULL: none
+    const struct auth *auth; // its own or its site's; NULL: users need not show who they are
     struct field_ops fields;
     const struct compress *compress; // its own or its site's; NULL: none
     const struct rewrite_links *links; // the same
@@ -151,15 +155,16 @@ struct proxy {
     struct span name; // as the log says it: the first address
     struct egress_rules egress;
     struct rules clients; // who may use it at all
-    struct rules policy;
     const struct guard *guard; // NULL: nothing is asked
     const struct throttles *throttles; // NULL: none
+    struct policy policy;
+    const struct text *policy_texts; // one a rule: redirect's URL, respond's text
+    const struct auth *auth;         // NULL: users need not show who they are
+    enum privacy privacy;
     const struct compress *compress; // NULL: none
-    bool policy_default_deny;
-    bool private_; // privacy standard or strict: nothing identifies the client
     struct timeouts timeouts;
     const struct tls_site *tls; // for its listeners with TLS; NULL: none
-    struct span where, default_where;
+    struct span where;
     struct metric_set *metrics, *origins; // origins: what it connects to
 };
 

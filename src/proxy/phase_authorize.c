@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // authorize: may this client do this, here and now? And the answers of routes that need no server, which only those may have.
+#include "proxy/authenticate.h"
 #include "proxy/decide.h"
 #include "proxy/files.h"
 #include "proxy/guard.h"
 #include "proxy/page.h"
+#include "proxy/policing.h"
 #include "proxy/refusals.h"
 #include "proxy/throttles.h"
 
@@ -52,20 +54,12 @@ struct verdict decide_site(const struct site *s, const struct route *r, const st
     return v;
 }
 
-struct verdict decide_proxy(const struct proxy *p, const struct condition_input *in)
+struct verdict decide_client(const struct proxy *p, const struct condition_input *in)
 {
-    struct verdict v = {ERR_OK, p->default_where};
-    if (p->clients.n) {
-        const struct rule *c = rules_decide(&p->clients, in);
-        if (!c || c->action != RULE_ALLOW)
-            return (struct verdict){c ? error_of(c->action) : ERR_DENIED, c ? c->where : p->where};
-    }
-    const struct rule *r = rules_decide(&p->policy, in);
-    if (r)
-        return (struct verdict){error_of(r->action), r->where};
-    if (p->policy_default_deny)
-        v.err = ERR_DENIED;
-    return v;
+    const struct rule *c = p->clients.n ? rules_decide(&p->clients, in) : NULL;
+    if (p->clients.n && (!c || c->action != RULE_ALLOW))
+        return (struct verdict){c ? error_of(c->action) : ERR_DENIED, c ? c->where : p->where};
+    return (struct verdict){ERR_OK, p->where};
 }
 
 // Who moves a tree to another place moves its queries too.
@@ -131,12 +125,41 @@ static enum err answer_here(struct exchange *x)
 
 static struct verdict decide(const struct exchange *x, const struct condition_input *in)
 {
-    return x->proxy ? decide_proxy(x->proxy, in) : decide_site(x->site, x->route, in);
+    return x->proxy ? decide_client(x->proxy, in) : decide_site(x->site, x->route, in);
 }
 
 static enum err refuse(struct exchange *x, enum err e)
 {
     return e == ERR_TARPITTED ? tarpit(x) : e == ERR_CHALLENGED ? challenge_answer(x) : e;
+}
+
+// The rules on who may be here, and for what. What a challenge answers is no refusal.
+static enum err hold_rules(struct exchange *x, struct condition_input *in)
+{
+    struct verdict v = decide(x, in);
+    if (v.err == ERR_CHALLENGED && challenge_is_met(x)) {
+        in->solved = true;
+        v = decide(x, in);
+    }
+    x->rule = v.where;
+    return v.err ? refuse(x, v.err) : ERR_OK;
+}
+
+static bool rules_need_user(const struct exchange *x)
+{
+    unsigned needs = x->proxy ? x->proxy->clients.needs : x->site->deny.needs | x->route->deny.needs;
+    return needs & CONDITION_NEEDS_USER;
+}
+
+// Whoever may not be here is not asked for a password.
+static enum err hold_rules_and_authenticate(struct exchange *x, struct condition_input *in)
+{
+    bool need_user = rules_need_user(x);
+    enum err e = need_user ? ERR_OK : hold_rules(x, in);
+    if (!e && x->answer == ANSWER_NONE)
+        e = authenticate(x);
+    in->user = x->user;
+    return e || !need_user ? e : hold_rules(x, in);
 }
 
 enum err phase_authorize(struct exchange *x)
@@ -150,16 +173,13 @@ enum err phase_authorize(struct exchange *x)
     const struct guard *g = guard_of(x);
     if (g && (e = guard_check(x, g)))
         return e;
-    struct verdict v = decide(x, &in);
-    if (v.err == ERR_CHALLENGED && challenge_is_met(x)) {
-        in.solved = true;
-        v = decide(x, &in);
-    }
-    x->rule = v.where;
-    if (v.err)
-        return refuse(x, v.err);
+    e = hold_rules_and_authenticate(x, &in);
+    if (e || x->answer != ANSWER_NONE)
+        return e;
     e = throttles_admit(x, THROTTLE_KNOWN_USER);
-    if (e)
+    if (!e && x->proxy)
+        e = policing_request(x, &in);
+    if (e || x->answer != ANSWER_NONE)
         return e;
     if (x->tunnel_wanted)
         return egress_check_connect_port(&x->proxy->egress, x->req->authority.port);

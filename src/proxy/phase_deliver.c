@@ -5,6 +5,7 @@
 #include "proxy/content.h"
 #include "proxy/exchange.h"
 #include "proxy/guard.h"
+#include "proxy/policing.h"
 #include "proxy/tunnel.h"
 #include "proxy/upload.h"
 
@@ -21,8 +22,8 @@ enum {
 static enum err first_content(struct exchange *x, struct chunkq *q)
 {
     struct upstream_stream *u = x->upstream;
-    while (!u->response_complete && q->bytes < SPLICE_MIN_BYTES && u->ops->ready(u)) {
-        enum err e = u->ops->read(u, q, PULL_BYTES, DEADLINE_NONE);
+    while (!u->response_complete && q->bytes < policing_piece(x, SPLICE_MIN_BYTES) && u->ops->ready(u)) {
+        enum err e = u->ops->read(u, q, policing_piece(x, PULL_BYTES), DEADLINE_NONE);
         if (e)
             return e == ERR_EOF ? ERR_OK : e;
     }
@@ -59,7 +60,7 @@ static bool try_splice(struct exchange *x, uint64_t left, enum err *ret)
 {
     struct io *from, *to;
     struct io_pipe *p;
-    if (x->filters || left < SPLICE_MIN_BYTES || !(from = x->upstream->ops->raw(x->upstream)) || !(to = x->client->ops->raw(x->client)) ||
+    if (x->filters || left < SPLICE_MIN_BYTES || policing_is_paced(x) || !(from = x->upstream->ops->raw(x->upstream)) || !(to = x->client->ops->raw(x->client)) ||
         !(p = io_pipe_get()))
         return false;
     *ret = splice_content(x, from, to, p, left);
@@ -74,10 +75,12 @@ static enum err relay_content(struct exchange *x, struct chunkq *q, uint64_t sen
         enum err e;
         if (try_splice(x, remaining(x, sent), &e))
             return e;
-        e = u->ops->read(u, q, PULL_BYTES, deadline_in(x->timeouts->between_bytes));
+        e = u->ops->read(u, q, policing_piece(x, PULL_BYTES), deadline_in(x->timeouts->between_bytes));
         if (e && e != ERR_EOF)
             return e;
         sent += q->bytes;
+        if (policing_is_too_large(x, sent))
+            return ERR_DENIED;
         e = content_send(x, q, u->response_complete, guard_trailers(x, true, &u->trailers), !u->response_complete && !u->ops->ready(u));
         if (e)
             return e;

@@ -5,6 +5,8 @@
 #include "proxy/exchange.h"
 #include "proxy/guard.h"
 #include "proxy/https.h"
+#include "proxy/identity.h"
+#include "proxy/policing.h"
 #include "proxy/thread.h"
 #include "proxy/transform.h"
 #include "proxy/upstream_request.h"
@@ -29,11 +31,15 @@ static enum err pass_on(struct exchange *x)
 
 enum err phase_examine(struct exchange *x)
 {
-    enum err e = ERR_OK;
+    enum err e = policing_answer(x);
+    if (e)
+        return e;
     if (x->answer == ANSWER_UPSTREAM || (x->answer == ANSWER_TUNNEL && !x->tunnel_wanted))
         e = pass_on(x);
     if (!e && !x->tunnel_wanted)
         e = add_date(x); // RFC 9110 6.6.1
+    if (!e)
+        e = identity_hide_answer(x);
     if (!e)
         e = transform_plan(x);
     if (!e && x->site)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/upstream_request.h"
 #include "proxy/guard.h"
+#include "proxy/identity.h"
 #include "proxy/transform.h"
 
 #include "base/ascii.h"
@@ -184,14 +185,14 @@ static bool passes(const struct exchange *x, const struct field *f)
     if (f->removed || (f->id == FIELD_OTHER && is_alias(x, f->name)))
         return false;
     if (f->id == FIELD_OTHER)
-        return (x->proxy && !x->proxy->private_) || !is_claim_name(f->name);
+        return (x->proxy && x->proxy->privacy == PRIVACY_OFF) || !is_claim_name(f->name);
     if (f->id == FIELD_HOST || f->id == FIELD_VIA || f->id == FIELD_MAX_FORWARDS)
         return false;
     if (field_flags((enum field_id)f->id) & (FIELD_HOP | FIELD_FRAMING))
         return false;
     if (!is_claim[f->id])
         return true;
-    return x->proxy && !x->proxy->private_;
+    return x->proxy && x->proxy->privacy == PRIVACY_OFF;
 }
 
 static enum err copy_fields(struct exchange *x)
@@ -317,6 +318,8 @@ enum err upstream_request_build(struct exchange *x)
     if (!e)
         e = copy_fields(x);
     if (!e)
+        e = identity_hide(x, &x->out.fields);
+    if (!e)
         e = transform_request_fields(x, &x->out.fields);
     if (!e)
         e = put_max_forwards(x);
@@ -325,8 +328,9 @@ enum err upstream_request_build(struct exchange *x)
     if (!e && !x->proxy)
         e = add_identity(x);
     if (!e) {
-        struct span via = fields_joined(&x->req->fields, FIELD_VIA, x->arena);
-        if (via.ptr)
+        struct span via;
+        e = identity_via(x, &via);
+        if (!e && via.len)
             e = fields_add(&x->out.fields, FIELD_VIA, via);
         if (!e)
             e = via_append(&x->out.fields, x->arena, x->req->version);

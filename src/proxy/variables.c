@@ -72,6 +72,11 @@ static struct span var_request_id(const struct exchange *x)
     return x->id;
 }
 
+static struct span var_user(const struct exchange *x)
+{
+    return x->user.ptr ? x->user : SPAN("");
+}
+
 static struct span var_server(const struct exchange *x)
 {
     char text[ADDR_TEXT_MAX];

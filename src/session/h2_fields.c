@@ -199,7 +199,7 @@ nghttp2_nv *h2_nv(const struct fields *f, struct arena *a, unsigned extra, size_
         return NULL;
     for (uint32_t i = 0; i < f->n; i++) {
         const struct field *x = &f->v[i];
-        if (x->removed || field_flags((enum field_id)x->id) & (FIELD_HOP | FIELD_FRAMING))
+        if (x->removed || !field_is_written((enum field_id)x->id))
             continue;
         struct span name = x->id ? span_of(lower_names[x->id], x->name.len) : x->name;
         if (!x->id && !lower(&name, a))
