@@ -78,7 +78,7 @@ static void what_goes_out(void **state)
     char buf[512];
     struct h1_out o = {.next = buf, .end = buf + sizeof buf};
     h1_put_fields(&o, &f);
-    assert_span(span_of(buf, (size_t)(o.next - buf)), "Host: v\r\nX-A: v\r\nX-B: v\r\nAccept: v\r\n");
+    assert_span(span_of(buf, (size_t)(o.next - buf)), "Host: v\r\nX-A: v\r\nX-B: v\r\nAccept: v\r\nProxy-Authorization: v\r\n"); // what is ours to say to the next hop
     assert_true(h1_fields_size(&f) >= (size_t)(o.next - buf));
     arena_fini(&a);
 }
@@ -103,11 +103,13 @@ static void what_connection_nominates(void **state)
         add(&f, stay[i], "v");
     add(&f, "Accept", "*/*");
     add(&f, "Keep-Alive", "5");
+    add(&f, "Proxy-Authorization", "Basic x");
+    add(&f, "Proxy-Authenticate", "Basic");
     h1_strip_hop_fields(&f);
     for (size_t i = 0; i < ARRAY_LEN(stay); i++)
         if (!fields_find(&f, span_str(stay[i])))
             fail_msg("%s is gone", stay[i]);
-    static const char *const gone[] = {"X-Secret", "Connection", "Accept", "Keep-Alive"};
+    static const char *const gone[] = {"X-Secret", "Connection", "Accept", "Keep-Alive", "Proxy-Authorization", "Proxy-Authenticate"};
     for (size_t i = 0; i < ARRAY_LEN(gone); i++)
         if (fields_find(&f, span_str(gone[i])))
             fail_msg("%s is still there", gone[i]);
