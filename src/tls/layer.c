@@ -90,6 +90,19 @@ static BIO *bio_new(struct tls_layer *l)
     return b;
 }
 
+// SSL_get_error looks at the thread's queue of errors, which is empty most of the time.
+static void forget_errors(void)
+{
+    if (unlikely(ERR_peek_error()))
+        ERR_clear_error();
+}
+
+// Whether a read could bring anything: OpenSSL holds bytes, or the socket may.
+static bool may_read(const struct tls_layer *l)
+{
+    return l->early.bytes || (l->t->io.state & (IO_READABLE | IO_PEER_ENDED | IO_BROKEN)) || SSL_has_pending(l->ssl);
+}
+
 // ---- Sending
 
 static void flush_now(struct tls_layer *l)
@@ -138,7 +151,7 @@ static enum err encrypt_some(struct tls_layer *l, struct chunkq *q)
         if (s.len < TLS_RECORD_BYTES && s.len < q->bytes)
             s = span_of(joined, chunkq_peek(q, joined, sizeof joined));
         size_t n;
-        ERR_clear_error();
+        forget_errors();
         if (l->failed || SSL_write_ex(l->ssl, s.ptr, s.len, &n) != 1) {
             l->failed = true;
             return ERR_RESET;
@@ -206,9 +219,13 @@ static enum err layer_recv_now(struct transport *t, void *buf, size_t cap, size_
     size_t got = 0, n;
     if (l->failed)
         return ERR_RESET;
+    if (!may_read(l)) {
+        flush_now(l);
+        return ERR_AGAIN;
+    }
     l->reads_left = READS_MAX;
-    ERR_clear_error();
-    while (got < cap) {
+    forget_errors();
+    while (got < cap && (!got || may_read(l))) {
         int r = SSL_read_ex(l->ssl, p + got, cap - got, &n);
         if (r != 1) {
             enum err e = call_failed(l, r);
@@ -217,6 +234,10 @@ static enum err layer_recv_now(struct transport *t, void *buf, size_t cap, size_
             break; // an end is found again
         }
         got += n;
+    }
+    if (unlikely(l->out.bytes)) { // an answer that the peer provoked
+        flush_now(l);
+        l->failed |= l->out.bytes > PENDING_MAX_BYTES;
     }
     *ret_n = got;
     return ERR_OK;

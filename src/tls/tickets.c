@@ -56,7 +56,7 @@ static bool named(const unsigned char *name, struct ticket_key *ret, bool *ret_o
         if (!keys[i].made || now - keys[i].made >= KEYS * ROTATE_SECONDS || memcmp(keys[i].name, name, NAME_BYTES) != 0)
             continue;
         *ret = keys[i];
-        *ret_old = i > 0;
+        *ret_old = i > 0 || now - keys[i].made >= ROTATE_SECONDS;
         found = true;
     }
     pthread_mutex_unlock(&lock);
@@ -77,7 +77,6 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
 {
     struct ticket_key k;
     bool old = false, ok;
-    (void)ssl;
     if (seal) {
         ok = newest(&k) && RAND_bytes(iv, IV_BYTES) == 1;
         if (ok)
@@ -89,7 +88,8 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
     }
     ok = ok && set_up(&k, iv, cipher, mac, seal);
     OPENSSL_cleanse(&k, sizeof k);
-    return !ok ? -1 : old ? 2 : 1; // 2: and a new one, sealed with the newest key
+    // 2: and a new one, sealed with the newest key. Clients use a ticket of TLS 1.3 once (RFC 8446 C.4), so they want another.
+    return !ok ? -1 : old || SSL_version(ssl) == TLS1_3_VERSION ? 2 : 1;
 }
 
 bool tls_tickets_use(SSL_CTX *ctx)

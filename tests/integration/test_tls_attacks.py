@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The attack rows of mode `tls`: each has a test, here or elsewhere; what sslscan finds; a crowd of handshakes."""
+import importlib
+import json
+import re
+import ssl
+import subprocess
+import threading
+import xml.etree.ElementTree
+
+import certs
+from certs import connect_tls
+from http1 import connect, request
+from process import need, need_shared
+
+CONF = """
+log access off
+limits { per-client 2000 }
+site a.test {
+    listen 127.0.0.1:@https@ tls
+    listen 127.0.0.1:@http@ plain
+    tls cert server.pem key server.key
+    tls cert rsa.pem key rsa.key
+    route * -> respond 200 "hello"
+}
+"""
+
+# Unit tests are named by their folder and file.
+TESTS = {
+    "TL-01": "test_https:test_another_sites_demands_are_not_met_by_this_handshake",
+    "TL-03": "unit:tls/test_tickets.c",
+    "TL-05": "test_tls_attacks:test_what_sslscan_finds",
+    "TL-07": "test_upstream_tls:test_plain_text_before_the_handshake_is_no_answer",
+    "TL-09": "test_tls:test_odd_names_get_an_alert",
+    "TL-11": "unit:net/test_proxy_protocol.c",
+    "TL-13": "test_proxy_protocol:",
+    "TL-15": "unit:net/test_dns_message.c",
+    "TL-17": "unit:net/test_dns_message.c",
+}
+
+
+def test_every_row_has_its_test():
+    rows = [json.loads(line) for line in need_shared("attacks", "rows.jsonl").read_text().splitlines()]
+    assert {r["id"] for r in rows if r["mode"] == "tls"} == set(TESTS)
+    for where in TESTS.values():
+        module, _, test = where.partition(":")
+        if module == "unit":
+            assert (certs.pathlib.Path(__file__).parents[1] / "unit" / test).exists(), where
+        else:
+            assert not test or hasattr(importlib.import_module(module), test), where
+
+
+def files():
+    return {**certs.files("a.test"), **certs.files("a.test", prefix="rsa", kind="rsa")}
+
+
+def test_what_sslscan_finds(weir):
+    w = weir(CONF, files=files())
+    out = subprocess.run([need("sslscan"), "--xml=-", "--no-colour", "--sni-name=a.test", f"127.0.0.1:{w.https}"], capture_output=True, text=True, timeout=120).stdout
+    found = xml.etree.ElementTree.fromstring(out[out.index("<?xml"):])
+    enabled = {p.get("type") + p.get("version") for p in found.iter("protocol") if p.get("enabled") == "1"}
+    assert enabled == {"tls1.2", "tls1.3"}
+    assert all(x.get("supported") == "0" for x in found.iter("compression"))
+    assert all(x.get("vulnerable") == "0" for x in found.iter("heartbleed"))
+    assert all(x.get("supported") == "0" for x in found.iter("renegotiation"))
+    ciphers = {c.get("cipher") for c in found.iter("cipher")}
+    assert ciphers and all(re.fullmatch(r"TLS_\w+|ECDHE-(RSA|ECDSA)-(AES(128|256)-GCM-SHA\d+|CHACHA20-POLY1305)", c) for c in ciphers), ciphers
+
+
+def test_a_crowd_of_handshakes(weir):
+    """Whoever is there already is served in between, and all come through."""
+    w = weir(CONF, files=files())
+    done, failed = [], []
+
+    def shake():
+        try:
+            for _ in range(10):
+                connect_tls(w.https).close()
+                done.append(1)
+        except (ssl.SSLError, OSError) as e:
+            failed.append(e)
+    with connect(w.http) as c:
+        assert c.ask(request()).body == b"hello"
+        threads = [threading.Thread(target=shake) for _ in range(12)]
+        for t in threads:
+            t.start()
+        while any(t.is_alive() for t in threads):
+            assert c.ask(request()).body == b"hello"
+        for t in threads:
+            t.join()
+    assert not failed and len(done) == 120
