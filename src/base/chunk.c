@@ -58,6 +58,20 @@ struct chunk *chunk_new(size_t min_bytes)
     return c;
 }
 
+struct chunk *chunk_new_exact(size_t bytes)
+{
+    struct chunk *c = bytes > UINT32_MAX ? NULL : (struct chunk *)mem_alloc(sizeof(*c) + bytes);
+    if (!c)
+        return NULL;
+    atomic_init(&c->refs, 1);
+    c->cap = (uint32_t)bytes;
+    c->class_ = CLASS_ODD;
+    c->used = 0;
+    c->next = NULL;
+    account(1);
+    return c;
+}
+
 void chunk_unref(struct chunk *c)
 {
     if (!c)

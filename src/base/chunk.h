@@ -29,6 +29,8 @@ struct chunk {
 /// A chunk of at least min_bytes (one of the three sizes, or exactly that where it is larger); one reference;
 /// NULL when memory is out. The thread keeps some for reuse, last in first out.
 MUST_USE struct chunk *chunk_new(size_t min_bytes);
+/// A chunk of exactly these bytes, for what is kept for long; the thread's reuse has no part in it.
+MUST_USE struct chunk *chunk_new_exact(size_t bytes);
 static inline struct chunk *chunk_ref(struct chunk *c)
 {
     atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);

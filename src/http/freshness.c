@@ -81,12 +81,17 @@ static int64_t date_or(const struct fields *f, enum field_id id, int64_t now_s, 
     return fields_count(f, id) == 1 && http_date_parse(fields_value(f, id), now_s, &t) ? t : otherwise;
 }
 
-// The first value of Age counts (RFC 9111 5.1), and only where it is a number.
+// Age is one number (RFC 9111 5.1); of a list without white space its first. What is anything else may hide a great age: the
+// response counts as stale, which is always safe (docs/decisions/0020-cache-where-rules-disagree.md).
 static int64_t age_value_s(const struct fields *f)
 {
     struct span v = fields_value(f, FIELD_AGE);
     int64_t s;
-    return v.ptr && cache_seconds_parse(span_trim(span_cut(&v, ',')), &s) ? s : 0;
+    if (!v.ptr)
+        return 0;
+    struct span first = span_first(v, span_find(v, ',')), rest = span_skip(v, first.len + 1);
+    bool plain = span_find(v, ' ') == v.len && span_find(v, '\t') == v.len && span_find(rest, ',') == rest.len;
+    return plain && fields_count(f, FIELD_AGE) == 1 && cache_seconds_parse(first, &s) ? s : CACHE_SECONDS_MAX;
 }
 
 static const struct freshness_ttl *ttl_for(const struct freshness_policy *p, unsigned status)

@@ -70,6 +70,9 @@ void h1_put_dec(struct h1_out *o, uint64_t v);
 void h1_put_field(struct h1_out *o, struct span name, struct span value);
 /// All fields that are not removed, not hop-by-hop, not framing, and not nominated by a Connection field in them.
 void h1_put_fields(struct h1_out *o, const struct fields *f);
+/// A response's fields: its lines where it has them, then the other fields.
+void h1_put_response_fields(struct h1_out *o, const struct response *r);
+size_t h1_response_fields_size(const struct response *r);
 /// An upper bound of the bytes that h1_put_fields writes.
 size_t h1_fields_size(const struct fields *f);
 /// `METHOD SP target SP HTTP/1.1 CRLF`; `HTTP/1.1 SP status SP reason CRLF` (the standard reason for the status where reason is empty).

@@ -49,6 +49,23 @@ void h1_put_fields(struct h1_out *o, const struct fields *f)
             h1_put_field(o, f->v[i].name, f->v[i].value);
 }
 
+void h1_put_response_fields(struct h1_out *o, const struct response *r)
+{
+    uint32_t from = r->lines.ptr ? r->n_lines : 0;
+    h1_put(o, r->lines);
+    for (uint32_t i = from; i < r->fields.n; i++)
+        if (goes_out(&r->fields.v[i]))
+            h1_put_field(o, r->fields.v[i].name, r->fields.v[i].value);
+}
+
+size_t h1_response_fields_size(const struct response *r)
+{
+    size_t n = r->lines.len;
+    for (uint32_t i = r->lines.ptr ? r->n_lines : 0; i < r->fields.n; i++)
+        n += r->fields.v[i].name.len + r->fields.v[i].value.len + 4;
+    return n;
+}
+
 size_t h1_fields_size(const struct fields *f)
 {
     size_t n = 0;

@@ -47,6 +47,8 @@ struct response {
     struct span reason;
     enum http_version version;
     struct fields fields;
+    struct span lines; // the first n_lines fields as HTTP/1 lines, where they are at hand; whoever changes one of these drops it
+    uint32_t n_lines;
     struct framing framing; // of the content; where no_content is set only what the fields say of it
     bool no_content;        // by its nature: 1xx, 204, 304, an answer to HEAD, a 2xx to CONNECT
     bool keep_alive;

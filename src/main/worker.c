@@ -17,6 +17,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/secret.h"
+#include "cache/cache.h"
 #include "io/loop.h"
 #include "main/control.h"
 #include "main/crash.h"
@@ -356,7 +357,10 @@ int worker_run(const struct worker_start *s)
     crash_catch();
     metrics_process_open();
     if (!sandbox_drop_privileges() || !sandbox_limit_calls() || loop_helpers_start(HELPERS) ||
-        !log_start(s->log_fd) || history_start(w->n_threads) || !start_threads(w)) // a later configuration may have a log where this one has none
+        !log_start(s->log_fd) || history_start(w->n_threads)) // a later configuration may have a log where this one has none
+        return 1;
+    cache_disks_open();
+    if (!start_threads(w))
         return 1;
     struct channel_msg ready = {.type = CHANNEL_READY, .ok = true};
     channel_send(s->channel, &ready, -1);
@@ -364,6 +368,7 @@ int worker_run(const struct worker_start *s)
         log_stop();
         _exit(0); // the supervisor is gone: nobody waits for what is under way
     }
+    cache_disks_close();
     log_stop();
     loop_helpers_stop();
     tap_close_all();

@@ -4,6 +4,7 @@
 #include "admin/history.h"
 #include "admin/log.h"
 #include "proxy/access_log.h"
+#include "proxy/cache_fetch.h"
 #include "proxy/tap.h"
 #include "proxy/thread.h"
 
@@ -51,6 +52,7 @@ static struct access_record record_of(const struct exchange *x, uint64_t duratio
         .upstream_connect_us = x->connect_us,
         .upstream_first_byte_us = x->first_byte_us,
         .retries = x->tries,
+        .cache = x->cached ? x->cached->status_text : SPAN_NONE,
         .reason = span_str(err_name(x->log_reason ? x->log_reason : x->reason)),
         .rule = x->rule,
         .noted = x->noted,
@@ -93,6 +95,8 @@ static void tell(struct exchange *x, uint64_t us)
 
 void account(struct exchange *x)
 {
+    if (x->cached && x->cached->job)
+        cache_job_account(x->cached->job, x);
     uint64_t us = loop_clock_us() - x->started_us;
     struct metric_set *set = x->site ? x->site->metrics : x->proxy ? x->proxy->metrics : x->gen->nowhere;
     metric_add_status(set, METRIC_REQUESTS, status_sent(x));

@@ -36,6 +36,10 @@ void build_own_addresses(struct builder *b);
 bool build_fields(struct builder *b, const struct conf_stmt *block, struct field_ops *ret);
 /// The `compress` statement of a block, or what holds outside of it; NULL where there is none.
 const struct compress *build_compress(struct builder *b, const struct conf_stmt *block, const struct compress *outer);
+/// What a block says of caching over what holds outside of it (NULL: nothing yet); NULL where nothing is cached.
+const struct cache_use *build_cache_use(struct builder *b, const struct conf_stmt *block, const struct cache_use *outer);
+/// Opens the caches that the configuration defines, before what uses them.
+void build_caches(struct builder *b);
 /// The `rewrite-links` statement of a route or its site; NULL where there is none.
 const struct rewrite_links *build_rewrite_links(struct builder *b, const struct conf_stmt *route);
 /// The `replace TEXT with TEXT` statements of a route and its site.

@@ -129,6 +129,7 @@ void build_route(struct builder *b, const struct conf_stmt *s, const struct time
     build_upgrades(b, s, r);
     build_rewrites(b, s, r);
     r->compress = build_compress(b, s, build_compress(b, s->parent, NULL));
+    r->cache = build_cache_use(b, s, build_cache_use(b, s->parent, NULL));
     r->links = build_rewrite_links(b, s);
     build_replacements(b, s, &r->replacements);
     const struct conf_stmt *strip = conf_child(s, CONF_STRIP);

@@ -26,6 +26,8 @@ struct site *build_site(struct builder *b, const struct conf_stmt *s)
     if (site->n_routes && routes[0].target == TARGET_PASSTHROUGH)
         site->passthrough = &routes[0];
     build_https(b, s, site);
+    for (unsigned i = 0; i < site->n_routes; i++)
+        site->cached |= site->routes[i].cache != NULL;
     if (!site->metrics)
         conf_error(b->diags, NULL, NULL, "out of memory");
     return site;

@@ -3,6 +3,7 @@
 
 #include "proxy/account.h"
 #include "proxy/authenticate.h"
+#include "proxy/cached.h"
 #include "proxy/content.h"
 #include "proxy/page.h"
 #include "proxy/request_id.h"
@@ -65,6 +66,8 @@ enum err exchange_answer_error(struct exchange *x, enum err e)
         e2 = fields_set(&x->resp.fields, FIELD_DATE, date);
     if (!e2 && (e == ERR_AUTH_REQUIRED || e == ERR_PROXY_AUTH_REQUIRED))
         e2 = authenticate_challenge(x, &x->resp.fields);
+    if (!e2 && (x->cached || (x->site && x->site->cached)))
+        e2 = cache_status_add(x);
     x->answer = ANSWER_LOCAL;
     return e2;
 }
@@ -119,6 +122,8 @@ static void end(struct exchange *x)
     if (!x->reason && !x->client->ops->confirm(x->client))
         x->reason = ERR_CANCELED;
     account(x);
+    if (x->cached)
+        cached_end(x);
     content_drop_filters(x);
     chunkq_fini(&x->content);
     chunkq_fini(&x->kept);

@@ -25,6 +25,8 @@ enum answer {
     ANSWER_FILE,     // resp with a part of a file
     ANSWER_UPSTREAM, // resp, content from the upstream
     ANSWER_TUNNEL,   // bytes both ways
+    ANSWER_STORED,   // resp, content from the cache
+    ANSWER_DONE,     // delivered already, by the fiber that fetched it
 };
 
 struct exchange {
@@ -57,6 +59,7 @@ struct exchange {
 
     // authorize
     struct policy_state *policy; // NULL: the proxy has no policy
+    struct cached *cached; // what the cache has to do with it (cached.h); NULL: nothing
 
     // fetch
     struct request out; // what goes upstream
@@ -88,6 +91,7 @@ struct exchange {
     int file_fd;           // ANSWER_FILE
     uint64_t file_offset, file_left;
     uint16_t upstream_status;
+    bool passed_on; // resp has lost what is for one hop, and has our Via and a Date
 
     // account
     uint32_t phase_us[N_PHASES]; // how long each took, where the generation keeps history; 0: it did not run
@@ -111,6 +115,8 @@ void exchange_refuse(struct client_conn *c, struct client_stream *s, struct requ
 
 /// Prepares an answer of our own for an error (a page or a problem document). Nothing of an earlier answer remains.
 enum err exchange_answer_error(struct exchange *x, enum err e);
+/// What came from upstream becomes what goes on: what is for one hop goes, Via and a Date come (RFC 9110 6.6.1, 7.6). Once.
+enum err exchange_pass_on(struct exchange *x);
 /// Ends what is under way with the upstream.
 void exchange_end_upstream(struct exchange *x);
 /// Gives the place at the server back, in the end; e: how the exchange ended.

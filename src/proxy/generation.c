@@ -59,6 +59,7 @@ static void build_all(struct builder *b)
     list_compile_all(&b->cond);
     group_compile_all(&b->cond);
     build_pools(b);
+    build_caches(b);
     for (const struct conf_stmt *s = conf_child(root, CONF_SITE); s; s = conf_next(s)) {
         struct site *site = build_site(b, s);
         if (!site)
@@ -107,8 +108,11 @@ struct generation *generation_new(struct conf *conf, struct conf_diags *diags, u
     struct builder b = {.g = g, .conf = conf, .diags = diags, .a = &g->arena, .cond = {.conf = conf, .diags = diags, .arena = &g->arena}};
     build_all(&b);
     g->cleanups = b.cond.cleanups;
-    if (conf_diags_errors(diags) == 0)
+    if (conf_diags_errors(diags) == 0) {
+        for (unsigned i = 0; i < g->n_caches; i++)
+            cache_configure(g->caches[i].cache, &g->caches[i].config);
         return g;
+    }
     generation_free(g);
     return NULL;
 }

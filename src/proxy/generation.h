@@ -24,6 +24,7 @@
 #include "policy/privacy.h"
 #include "policy/rules.h"
 #include "policy/trust.h"
+#include "proxy/cache_use.h"
 #include "proxy/files.h"
 #include "proxy/service.h"
 #include "proxy/variables.h"
@@ -108,6 +109,7 @@ struct route {
     const struct auth *auth; // its own or its site's; NULL: users need not show who they are
     struct field_ops fields;
     const struct compress *compress; // its own or its site's; NULL: none
+    const struct cache_use *cache;   // the same
     const struct rewrite_links *links; // the same
     struct replacements replacements;  // its own, then its site's
     const struct span *upgrades; // tokens that may pass, lower case
@@ -132,6 +134,7 @@ struct site {
     const struct route *routes;
     unsigned n_routes;
     const struct tls_site *tls; // NULL: plain only
+    bool cached;                // some of its answers may come from a cache
     struct site_tls secure;
     const struct route *passthrough; // its only route, where TLS is passed on as it is; otherwise NULL
     struct span where;
@@ -162,6 +165,7 @@ struct proxy {
     const struct auth *auth;         // NULL: users need not show who they are
     enum privacy privacy;
     const struct compress *compress; // NULL: none
+    const struct cache_use *cache;   // the same
     struct timeouts timeouts;
     const struct tls_site *tls; // for its listeners with TLS; NULL: none
     struct span where;
@@ -187,6 +191,11 @@ struct listener {
     struct generation *gen;
 };
 
+struct generation_cache {
+    struct cache *cache;
+    struct cache_config config; // in force as soon as the generation is built without a mistake
+};
+
 struct generation {
     _Atomic unsigned refs;
     uint64_t number;
@@ -200,6 +209,8 @@ struct generation {
     unsigned n_pools;
     struct site **sites;
     unsigned n_sites;
+    struct generation_cache *caches;
+    unsigned n_caches;
     struct proxy **proxies;
     unsigned n_proxies;
     struct timeouts timeouts;

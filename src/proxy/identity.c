@@ -45,7 +45,7 @@ enum err identity_hide(struct exchange *x, struct fields *f)
 enum err identity_hide_answer(struct exchange *x)
 {
     struct privacy_context c;
-    if (!x->proxy || x->proxy->privacy != PRIVACY_STRICT || x->answer != ANSWER_UPSTREAM)
+    if (!x->proxy || x->proxy->privacy != PRIVACY_STRICT || (x->answer != ANSWER_UPSTREAM && x->answer != ANSWER_STORED))
         return ERR_OK;
     enum err e = context(x, &c);
     return e ? e : privacy_answer(x->proxy->privacy, &c, &x->resp.fields, x->arena);

@@ -2,6 +2,7 @@
 // deliver: the answer goes to the client, pulled from where it is.
 #include <unistd.h>
 
+#include "proxy/cached.h"
 #include "proxy/content.h"
 #include "proxy/exchange.h"
 #include "proxy/guard.h"
@@ -201,6 +202,10 @@ enum err phase_deliver(struct exchange *x)
         return deliver_tunnel(x);
     case ANSWER_LOCAL:
         return deliver_local(x);
+    case ANSWER_STORED:
+        return cache_deliver(x);
+    case ANSWER_DONE:
+        return ERR_OK;
     case ANSWER_NONE:
         break;
     }

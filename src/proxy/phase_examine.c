@@ -2,6 +2,7 @@
 // examine: may this response pass, and with which fields?
 #include "http/date.h"
 #include "proxy/affinity.h"
+#include "proxy/cached.h"
 #include "proxy/exchange.h"
 #include "proxy/guard.h"
 #include "proxy/https.h"
@@ -19,25 +20,51 @@ static enum err add_date(struct exchange *x)
     return arena_dup(x->arena, service_date(x->service), &now) ? fields_add(&x->resp.fields, FIELD_DATE, now) : ERR_NO_MEMORY;
 }
 
-// What is for one hop goes, Via comes (RFC 9110 7.6).
-static enum err pass_on(struct exchange *x)
+enum err exchange_pass_on(struct exchange *x)
 {
-    const struct guard *g = guard_of(x);
+    if (x->passed_on)
+        return ERR_OK;
+    x->passed_on = true;
     h1_strip_hop_fields(&x->resp.fields);
-    if (g)
-        guard_filter(g->keep_response, &x->resp.fields);
-    return via_append(&x->resp.fields, x->arena, x->resp.version);
+    enum err e = via_append(&x->resp.fields, x->arena, x->resp.version);
+    return e ? e : add_date(x);
+}
+
+// `keep response-header`, also of what is stored, which has all fields. What we say ourselves stays.
+static enum err keep_named(struct exchange *x, const struct guard *g)
+{
+    static const uint8_t own[] = {FIELD_VIA, FIELD_AGE};
+    struct fields *f = &x->resp.fields;
+    struct span values[ARRAY_LEN(own)];
+    enum err e = ERR_OK;
+    for (size_t i = 0; i < ARRAY_LEN(own); i++)
+        values[i] = fields_value(f, (enum field_id)own[i]);
+    guard_filter(g->keep_response, f);
+    for (size_t i = 0; i < ARRAY_LEN(own) && !e; i++)
+        if (values[i].ptr && !fields_get(f, (enum field_id)own[i]))
+            e = fields_add(f, (enum field_id)own[i], values[i]);
+    return e;
 }
 
 enum err phase_examine(struct exchange *x)
 {
+    if (x->answer == ANSWER_DONE)
+        return ERR_OK;
     enum err e = policing_answer(x);
     if (e)
         return e;
     if (x->answer == ANSWER_UPSTREAM || (x->answer == ANSWER_TUNNEL && !x->tunnel_wanted))
-        e = pass_on(x);
+        e = exchange_pass_on(x);
     if (!e && !x->tunnel_wanted)
         e = add_date(x); // RFC 9110 6.6.1
+    const struct guard *g = x->passed_on ? guard_of(x) : NULL;
+    if (!e && g)
+        e = keep_named(x, g);
+    if (!e && (x->cached || (x->site && x->site->cached))) {
+        if (x->answer == ANSWER_UPSTREAM && x->cached)
+            cache_note_answer(x);
+        e = cache_status_add(x);
+    }
     if (!e)
         e = identity_hide_answer(x);
     if (!e)

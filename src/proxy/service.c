@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "filter/codec.h"
 #include "http/date.h"
+#include "proxy/cache_fetch.h"
 #include "proxy/exchange.h"
 #include "proxy/peers.h"
 #include "proxy/thread.h"
@@ -32,10 +33,14 @@ struct span service_date(struct service *s)
 
 // ---- Clients
 
-static void check_drained(struct service *s)
+void service_check_drained(struct service *s)
 {
     if (!s->draining || s->n_clients || !s->drained)
         return;
+    if (!list_empty(&s->fetches)) {
+        cache_fetch_cancel_all(s); // nobody waits for them any more
+        return;
+    }
     void (*done)(void *) = s->drained;
     s->drained = NULL;
     if (s->keeper)
@@ -56,7 +61,7 @@ static void on_closed(struct client_conn *c)
         throttles_release_connection(sc);
     generation_unref(sc->gen);
     slab_free(&s->client_slab, sc);
-    check_drained(s);
+    service_check_drained(s);
 }
 
 // A request is served by the newest generation; one that no longer listens at the connection's address serves it to its end.
@@ -266,6 +271,7 @@ struct service *service_new(struct generation *g, unsigned thread)
     s->date_s = -1;
     list_init(&s->listeners);
     list_init(&s->clients);
+    list_init(&s->fetches);
     slab_init(&s->client_slab, sizeof(struct service_client));
     metrics_thread_init(thread);
     pool_thread_init(thread);
@@ -297,7 +303,7 @@ void service_drain(struct service *s, void (*done)(void *arg), void *arg)
     LIST_FOREACH (it, &s->clients)
         client_drain(container_of(it, struct client_conn, node));
     s->n_clients--;
-    check_drained(s);
+    service_check_drained(s);
 }
 
 unsigned service_connections(const struct service *s)

@@ -24,6 +24,7 @@ struct service {
     struct list clients;   // struct service_client
     struct slab client_slab;
     unsigned n_clients;
+    struct list fetches; // struct cache_job: what is fetched for the cache
     struct endpoints endpoints;
     struct dns *dns;
     struct keeper *keeper;     // of the first thread: looks after the pools for all
@@ -45,6 +46,8 @@ struct service_client {
 /// The Date of this second (29 characters).
 struct span service_date(struct service *s);
 
+/// Something that a drain waits for has ended.
+void service_check_drained(struct service *s);
 /// Takes a connection that is between two requests over to the service's present generation.
 void service_renew_client(struct service *s, struct client_conn *c);
 

@@ -204,10 +204,11 @@ static enum err plan_links(struct exchange *x)
 enum err transform_plan(struct exchange *x)
 {
     const struct compress *c = compress_of(x);
-    bool has_content = x->answer == ANSWER_UPSTREAM || x->answer == ANSWER_LOCAL || x->answer == ANSWER_FILE;
+    bool remote = x->answer == ANSWER_UPSTREAM || x->answer == ANSWER_STORED;
+    bool has_content = remote || x->answer == ANSWER_LOCAL || x->answer == ANSWER_FILE;
     struct framing sent = x->resp.framing;
     enum err e = ERR_OK;
-    if (x->answer == ANSWER_UPSTREAM && changes_text(x)) {
+    if (remote && changes_text(x)) {
         bool encoded = fields_may_have(&x->resp.fields, FIELD_CONTENT_ENCODING); // its length says nothing of the content's
         e = plan_links(x);
         sent = encoded ? x->resp.framing : sent;

@@ -90,7 +90,7 @@ static enum err build_target(struct exchange *x)
     o->query = query;
     if (!query.ptr)
         o->target = path;
-    else if (path.ptr + path.len + 1 == query.ptr) // as they came, one behind the other
+    else if (path.ptr + path.len + 1 == query.ptr && path.ptr[path.len] == '?') // as they came, one behind the other
         o->target = span_of(path.ptr, path.len + 1 + query.len);
     else
         o->target = arena_concat(x->arena, (const struct span[]){path, SPAN("?"), query}, 3);

@@ -180,13 +180,13 @@ static enum err h1_send_head(struct client_stream *s, struct response *r, struct
         chunkq_clear(content);
     size_t join =
         !h->head_only && h->out != H1_OUT_CHUNKED && content->bytes <= JOIN_BYTES ? content->bytes : 0;
-    size_t cap = 192 + r->reason.len + r->upgrade_token.len + h1_fields_size(&r->fields) + join;
+    size_t cap = 192 + r->reason.len + r->upgrade_token.len + h1_response_fields_size(r) + join;
     char *p = arena_bytes(h->arena, cap);
     if (!p)
         return ERR_NO_MEMORY;
     struct h1_out o = {p, p + cap, false};
     h1_put_status_line(&o, r->status, r->reason);
-    h1_put_fields(&o, &r->fields);
+    h1_put_response_fields(&o, r);
     put_framing(h, &o, r);
     put_connection(h, &o, r);
     h1_put(&o, SPAN("\r\n"));

@@ -83,3 +83,25 @@ def test_check_finds_nothing(folder, cli, name):
     (folder / "x.conf").write_text(re.sub(r"@\w+@", lambda m: str(free_port()), contract(name)))
     done = cli("check", "-c", "x.conf")
     assert done.returncode == 0 and "error" not in done.stderr and "warning" not in done.stderr
+
+
+FRESH = [("Cache-Control", "max-age=60")]
+
+
+def test_cache_conf(weir, origin):
+    o = origin(lambda x: x.reply(body=b"%d" % len(o.requests), fields=FRESH))
+    w = weir(contract("cache.conf"), o18081=o.port)
+    with connect(w.p18080) as c:
+        assert [c.ask(request(target="/x")).body for _ in range(3)] == [b"1"] * 3
+    assert len(o.requests) == 1
+
+
+def test_guard_conf(weir, origin):
+    o = origin(lambda x: x.reply(body=b"%d" % len(o.requests), fields=FRESH))
+    w = weir(contract("guard.conf"), o18081=o.port)
+    with connect(w.p18080) as c:
+        assert c.ask(request(target="/x", host="a.test")).body != c.ask(request(target="/x", host="a.test")).body
+        first = c.ask(request(target="/cache/x", host="a.test")).body
+        assert c.ask(request(target="/cache/x", host="a.test")).body == first
+        assert c.ask(request(target="/cache/x", host="b.test")).body != first
+        assert c.ask(request(target="/admin/x", host="a.test")).status == 403

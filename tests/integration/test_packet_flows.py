@@ -83,19 +83,24 @@ def test_reverse(world, weir):
 
 
 def test_forward(world, weir):
-    """A client asks the forward proxy for a URL; the proxy takes the host from it, asks the DNS, fetches and answers."""
+    """A client asks the forward proxy for a URL; the proxy takes the host from it, asks the DNS, fetches, answers and stores. A second
+    client is answered from what is stored: the server sees none of it."""
     server, resolver = "93.184.216.34", "10.0.0.53"
-    net = world("client", "proxy", "dns", "server")
+    second = "192.168.1.101"
+    net = world("client", "second", "proxy", "dns", "server")
     net.link("client", CLIENT, "proxy", PROXY)
+    net.link("second", second, "proxy", PROXY)
     net.link("proxy", PROXY, "dns", resolver)
     net.link("proxy", PROXY, "server", server)
     dns = start(net, "dns", lambda: DnsServer({"www.example.com": [server]}, host=resolver, port=53))
-    origin = start(net, "server", lambda: Origin(lambda x: x.reply(body=b"the page"), host=server, port=80))
+    origin = start(net, "server", lambda: Origin(lambda x: x.reply(body=b"the page", fields=[("Cache-Control", "max-age=60")]), host=server, port=80))
     with net.inside("proxy"):
         weir(f"""
             log access off
             resolver {resolver}
-            proxy {PROXY}:3128 {{ policy {{ deny when {{ client not in 192.168.1.0/24 }}; default allow }} }}""", wait=False)
+            cache main {{ memory 8MiB }}
+            proxy {PROXY}:3128 {{ cache main
+                policy {{ deny when {{ client not in 192.168.1.0/24 }}; default allow }} }}""", wait=False)
     captures = {name: start(net, name, Capture) for name in ("client", "dns", "server")}
 
     def reachable():
@@ -106,6 +111,14 @@ def test_forward(world, weir):
     with wait_until(reachable, what="weir in its namespace") as c:
         r = c.ask(request(target="http://www.example.com/", host="www.example.com"))
         assert (r.status, r.body) == (200, b"the page")
+    wait_until(lambda: b"the page" in captures["server"].stream(server, PROXY), what="the server's answer in the capture")
+    before = len(captures["server"].packets)
+    with start(net, "second", lambda: connect(3128, PROXY)) as c:
+        r = c.ask(request(target="http://www.example.com/", host="www.example.com"))
+        assert (r.status, r.body) == (200, b"the page")
+        assert r.fields["Cache-Status"].startswith("weir; hit") and "Age" in r.fields
+    assert len(origin.requests) == 1
+    assert not any(p.payload for p in captures["server"].packets[before:])
     origin.stop()
     dns.stop()
     assert origin.last.target == "/" and origin.last.fields["Host"] == "www.example.com"

@@ -105,11 +105,13 @@ static void ages(void **state)
         int64_t age_ms;
     } t[] = {
         {"Age: 7", NULL, 7200},
-        {"Age: old, 0", NULL, 200},
-        {"Age: 0, 7200", NULL, 200},
-        {"Age: 7200", "Age: 0", 7200200},
-        {"Age: -7200", NULL, 200},
-        {"Age: 7200.0", NULL, 200},
+        {"Age: 0,7200", NULL, 200},
+        {"Age: 7200,0", NULL, 7200200},
+        {"Age: 7200", "Age: 0", INT64_C(2147483647200)}, // what cannot be read is old
+        {"Age: old, 0", NULL, INT64_C(2147483647200)},
+        {"Age: -7200", NULL, INT64_C(2147483647200)},
+        {"Age: 7200.0", NULL, INT64_C(2147483647200)},
+        {"Age: 0;a=b", NULL, INT64_C(2147483647200)},
         {"Age: 2147483649", NULL, INT64_C(2147483647200)},
         {"Date: Tue, 14 Nov 2023 21:13:20 GMT", NULL, 3600000},
         {"Date: Tue, 14 Nov 2023 21:13:20 GMT", "Age: 4000", 4000200},

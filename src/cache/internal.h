@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the files of the cache room share: shards, the index, accounting.
+#ifndef WEIR_CACHE_INTERNAL_H
+#define WEIR_CACHE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "cache/cache.h"
+#include "cache/sketch.h"
+
+enum {
+    CACHE_SHARDS = 64,
+    VARIANTS_MAX = 64,  // of one URL; the oldest goes
+    MEM_OVERHEAD = 16,  // of the allocator, each block
+};
+enum fifo { FIFO_NONE, FIFO_SMALL, FIFO_MAIN };
+
+/// All that is stored, or under way, for a URL.
+struct cache_entry {
+    struct cache_entry *next; // in its bucket
+    struct list variants;     // struct cache_object, newest first
+    struct list flights;      // struct cache_flight
+    uint64_t hash;
+    uint32_t n_variants, url_len;
+    char url[];
+};
+
+struct shard {
+    pthread_mutex_t lock;
+    struct cache_entry **buckets; // a power of two; NULL: nothing stored yet
+    uint32_t n_buckets, n_entries;
+    struct list small, main;      // struct cache_object by fifo, newest first
+    uint64_t small_bytes, main_bytes;
+    uint64_t n_objects;
+    struct sketch sketch; // of keys that were asked for and were not there
+};
+
+struct cache {
+    struct list node; // in the registry
+    unsigned refs;    // under the registry's lock
+    char *name;
+    struct disk *_Atomic disk; // NULL: no second tier, or not open
+    int disk_fd;               // for opening it; -1: none
+    uint64_t disk_bytes;
+    _Atomic uint64_t limit_bytes, max_object_bytes;
+    _Atomic uint64_t used_bytes; // memory that objects and their content have, in the index or not
+    _Atomic uint64_t evicted, inserted;
+    _Atomic uint32_t evict_cursor;
+    struct shard shards[CACHE_SHARDS];
+};
+
+static inline struct shard *cache_shard(struct cache *c, uint64_t hash)
+{
+    return &c->shards[hash >> 58];
+}
+_Static_assert(CACHE_SHARDS == 64, "the upper six bits of a hash choose the shard");
+
+/// Charges or gives back memory.
+static inline void cache_charge(struct cache *c, int64_t bytes)
+{
+    if (c)
+        atomic_fetch_add_explicit(&c->used_bytes, (uint64_t)bytes, memory_order_relaxed);
+}
+/// All of an object's memory.
+uint64_t cache_object_bytes(const struct cache_object *o);
+
+/// Removes a response from the disk tier alone.
+void cache_tier_remove(struct cache *c, const struct cache_object *o);
+/// A purge of the disk tier; how many.
+uint64_t cache_tier_purge(struct cache *c, enum purge_kind kind, struct span what, bool soft);
+/// Whether fields have a tag (purge.c).
+bool cache_has_tag(const struct fields *f, struct span tag);
+/// Looks at what only the disk tier has.
+struct inspection {
+    struct span url;
+    int64_t now_ms;
+    void (*fn)(void *arg, const struct cache_inspection *i);
+    void *arg;
+    unsigned n;
+};
+void cache_tier_inspect(struct cache *c, struct inspection *q);
+
+// The index, under the shard's lock.
+struct cache_entry *index_find(struct shard *s, uint64_t hash, struct span url);
+/// NULL when memory is out.
+struct cache_entry *index_find_or_add(struct cache *c, struct shard *s, uint64_t hash, struct span url);
+/// Frees the entry where nothing is left in it.
+void index_tidy(struct cache *c, struct shard *s, struct cache_entry *e);
+/// The newest variant that answers.
+struct cache_object *index_match(struct cache_entry *e, struct span extra, const struct fields *request, struct arena *a);
+/// Unlinks a variant; the index's reference is the caller's now, to be dropped after unlocking.
+void index_unlink(struct cache *c, struct shard *s, struct cache_object *o);
+
+/// Empties the memory tier alone.
+void cache_forget(struct cache *c);
+/// For every cache that is in use.
+void cache_each(void (*fn)(void *arg, struct cache *c), void *arg);
+
+#endif

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+// Purging, and looking at what is stored.
+#include "cache/internal.h"
+
+#include "base/mem.h"
+
+struct purge {
+    enum purge_kind kind;
+    struct span what;
+    bool soft;
+    uint64_t n;
+};
+
+static bool list_has_exactly(struct span list, char separator, struct span tag)
+{
+    while (list.ptr) {
+        if (span_eq(span_trim(span_cut(&list, separator)), tag))
+            return true;
+    }
+    return false;
+}
+
+// Cache-Tag is a list with commas; Surrogate-Key and xkey are separated by spaces.
+bool cache_has_tag(const struct fields *f, struct span tag)
+{
+    for (const struct field *x = fields_get(f, FIELD_CACHE_TAG); x; x = fields_next(f, x))
+        if (list_has_exactly(x->value, ',', tag))
+            return true;
+    for (const struct field *x = fields_get(f, FIELD_SURROGATE_KEY); x; x = fields_next(f, x))
+        if (list_has_exactly(x->value, ' ', tag))
+            return true;
+    for (const struct field *x = fields_find(f, SPAN("xkey")); x; x = fields_find_next(f, x))
+        if (list_has_exactly(x->value, ' ', tag))
+            return true;
+    return false;
+}
+
+static bool has_tag(const struct cache_object *o, struct span tag)
+{
+    struct fields f = cache_object_view(o);
+    return cache_has_tag(&f, tag);
+}
+
+static bool is_meant(const struct purge *p, const struct cache_object *o)
+{
+    switch (p->kind) {
+    case PURGE_URL:
+        return span_eq(o->key.url, p->what);
+    case PURGE_PREFIX:
+        return span_starts(o->key.url, p->what);
+    case PURGE_TAG:
+        return has_tag(o, p->what);
+    case PURGE_ALL:
+        return true;
+    }
+    return false;
+}
+
+static void purge_list(struct cache *c, struct shard *s, struct list *fifo, struct purge *p, struct list *gone)
+{
+    LIST_FOREACH (it, fifo) {
+        struct cache_object *o = container_of(it, struct cache_object, fifo);
+        if (!is_meant(p, o))
+            continue;
+        p->n += !cache_object_is_note(o);
+        if (p->soft) {
+            atomic_store_explicit(&o->soft_purged, true, memory_order_relaxed);
+            continue;
+        }
+        index_unlink(c, s, o);
+        list_push_back(gone, &o->fifo);
+    }
+}
+
+static void free_all(struct list *gone)
+{
+    LIST_FOREACH (it, gone) {
+        struct cache_object *o = container_of(it, struct cache_object, fifo);
+        list_remove(&o->fifo);
+        cache_object_unref(o);
+    }
+}
+
+static void purge_shard(struct cache *c, struct shard *s, struct purge *p)
+{
+    struct list gone;
+    list_init(&gone);
+    pthread_mutex_lock(&s->lock);
+    purge_list(c, s, &s->small, p, &gone);
+    purge_list(c, s, &s->main, p, &gone);
+    pthread_mutex_unlock(&s->lock);
+    free_all(&gone);
+}
+
+// One URL is found by its hash; its variants are few.
+static void purge_url(struct cache *c, struct purge *p)
+{
+    struct list gone;
+    uint64_t hash = cache_key_hash(p->what);
+    struct shard *s = cache_shard(c, hash);
+    list_init(&gone);
+    pthread_mutex_lock(&s->lock);
+    struct cache_entry *e = index_find(s, hash, p->what);
+    if (e) {
+        struct list hold;
+        list_push_back(&e->flights, &hold);
+        LIST_FOREACH (it, &e->variants) {
+            struct cache_object *o = container_of(it, struct cache_object, variant);
+            p->n += !cache_object_is_note(o);
+            if (p->soft) {
+                atomic_store_explicit(&o->soft_purged, true, memory_order_relaxed);
+                continue;
+            }
+            index_unlink(c, s, o);
+            list_push_back(&gone, &o->fifo);
+        }
+        list_remove(&hold);
+        index_tidy(c, s, e);
+    }
+    pthread_mutex_unlock(&s->lock);
+    free_all(&gone);
+}
+
+static uint64_t purge_memory(struct cache *c, enum purge_kind kind, struct span what, bool soft)
+{
+    struct purge p = {.kind = kind, .what = what, .soft = soft};
+    if (kind == PURGE_URL)
+        purge_url(c, &p);
+    else
+        for (unsigned i = 0; i < CACHE_SHARDS; i++)
+            purge_shard(c, &c->shards[i], &p);
+    return p.n;
+}
+
+void cache_forget(struct cache *c)
+{
+    (void)purge_memory(c, PURGE_ALL, SPAN_NONE, false);
+}
+
+// Nearly all that memory has is on the disk too.
+uint64_t cache_purge(struct cache *c, enum purge_kind kind, struct span what, bool soft)
+{
+    uint64_t memory = purge_memory(c, kind, what, soft), disk = cache_tier_purge(c, kind, what, soft);
+    return MAX(memory, disk);
+}
+
+static void purge_each(void *arg, struct cache *c)
+{
+    struct purge *p = (struct purge *)arg;
+    p->n += cache_purge(c, p->kind, p->what, p->soft);
+}
+
+uint64_t cache_purge_everywhere(enum purge_kind kind, struct span what, bool soft)
+{
+    struct purge p = {.kind = kind, .what = what, .soft = soft};
+    cache_each(purge_each, &p);
+    return p.n;
+}
+
+// ---- Looking
+
+static void inspect_object(struct inspection *q, const struct cache *c, const struct cache_object *o)
+{
+    struct fields f = cache_object_view(o);
+    bool filling = !cache_body_is_whole(o->body);
+    struct cache_inspection i = {
+        .cache = cache_name(c),
+        .status = o->status,
+        .filling = filling,
+        .partial = o->has_range,
+        .age_ms = freshness_age_ms(&o->fresh, q->now_ms),
+        .left_ms = freshness_left_ms(&o->fresh, q->now_ms),
+        .bytes = cache_body_length(o->body),
+        .uses = atomic_load_explicit(&o->uses, memory_order_relaxed),
+        .vary = fields_value(&f, FIELD_VARY),
+        .etag = o->validators.etag,
+        .why = o->why,
+    };
+    i.fresh = i.left_ms > 0 && !o->fresh.always_validate && !atomic_load_explicit(&o->soft_purged, memory_order_relaxed);
+    if (cache_object_is_note(o) && i.left_ms <= 0)
+        return;
+    q->n++;
+    q->fn(q->arg, &i);
+}
+
+static void inspect_cache(void *arg, struct cache *c)
+{
+    struct inspection *q = (struct inspection *)arg;
+    unsigned before = q->n;
+    uint64_t hash = cache_key_hash(q->url);
+    struct shard *s = cache_shard(c, hash);
+    pthread_mutex_lock(&s->lock);
+    struct cache_entry *e = index_find(s, hash, q->url);
+    if (e) {
+        LIST_FOREACH (it, &e->variants)
+            inspect_object(q, c, container_of(it, struct cache_object, variant));
+    }
+    pthread_mutex_unlock(&s->lock);
+    if (q->n == before)
+        cache_tier_inspect(c, q);
+}
+
+unsigned cache_inspect(struct span url, int64_t now_ms, void (*fn)(void *arg, const struct cache_inspection *i), void *arg)
+{
+    struct inspection q = {.url = url, .now_ms = now_ms, .fn = fn, .arg = arg};
+    cache_each(inspect_cache, &q);
+    return q.n;
+}
