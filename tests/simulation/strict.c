@@ -244,7 +244,7 @@ enum strict strict_request(const char *p, size_t n, char *content, struct strict
         (s = fields(m, p, n, &at, m->fields, &m->n_fields)) != STRICT_WHOLE)
         return s;
     m->head_len = at;
-    if (strict_count(m, "host") != 1)
+    if (strict_count(m, "host") > 1 || (strict_count(m, "host") == 0 && m->minor == 1))
         return bad(m, "not just one Host");
     note_connection(m);
     s = framing(m, false, &length);

@@ -16,6 +16,8 @@ static void layout(void **state)
         {"a {\n\n# c\nb {\nc\n}\n\n\n\nd\n\n}\n", "a {\n    # c\n    b {\n        c\n    }\n\n    d\n}\n"},
         {"a \"x  y\" ${V:-z}  {rest}\n", "a \"x  y\" ${V:-z} {rest}\n"},
         {"a \\\n   b\r\nc\r\n", "a b\nc\n"},
+        {"a { b { c }; d }", "a { b { c }; d }\n"},
+        {"a { \"x\" }", "a {\n    \"x\"\n}\n"},
         {"", ""},
         {"\n\n", ""},
         {"# only", "# only\n"},

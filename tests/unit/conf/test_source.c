@@ -169,10 +169,105 @@ static void a_folder_to_write_to_is_made(void **state)
     assert_int_equal(rmdir(path_of("sites/made")), 0);
 }
 
+static void a_folder_to_serve_is_passed_along(void **state)
+{
+    (void)state;
+    struct conf_source s, bundle;
+    struct arena a;
+    struct span packed;
+    struct stat st;
+    const char *why = NULL;
+    arena_init(&a, ARENA_NO_LIMIT);
+    conf_source_init(&s, true);
+    int fd = conf_source_folder(&s, path_of("sites"), &why);
+    assert_true(fd >= 0);
+    assert_int_equal(conf_source_folder(&s, path_of("sites"), &why), fd); // opened once
+    assert_int_equal(conf_source_folder(&s, path_of("absent"), &why), -1);
+    assert_string_equal(why, "No such file or directory");
+    assert_true(conf_source_pack(&s, &a, &packed));
+    conf_source_init(&bundle, false);
+    assert_true(conf_source_unpack(&bundle, packed));
+    assert_int_equal(conf_source_folder(&bundle, path_of("sites"), &why),
+                     -1); // its descriptor is not there yet
+    int passed = dup(fd), surplus = dup(fd);
+    conf_source_give_folder(&bundle, passed);
+    conf_source_give_folder(&bundle, surplus);
+    assert_int_equal(conf_source_folder(&bundle, path_of("sites"), &why), passed);
+    assert_int_equal(fstat(surplus, &st), -1); // nobody waits for it: closed
+    assert_int_equal(conf_source_folder(&bundle, path_of("other"), &why), -1);
+    assert_string_equal(why, "it was not passed along");
+    conf_source_fini(&bundle);
+    conf_source_fini(&s);
+    arena_fini(&a);
+}
+
+// What the worker is sent is checked like anything else: cut short it is refused, and nothing is read beyond
+// it.
+static void a_bundle_that_is_cut_short(void **state)
+{
+    (void)state;
+    struct conf_source s;
+    struct arena a;
+    struct span packed;
+    arena_init(&a, ARENA_NO_LIMIT);
+    conf_source_init(&s, false);
+    assert_true(conf_source_put(&s, "/x", SPAN("content")));
+    assert_true(conf_source_pack(&s, &a, &packed));
+    conf_source_fini(&s);
+    for (size_t n = 1; n < packed.len; n++) {
+        char *part = malloc(n);
+        assert_non_null(part);
+        memcpy(part, packed.ptr, n);
+        conf_source_init(&s, false);
+        assert_false(conf_source_unpack(&s, span_of(part, n)));
+        conf_source_fini(&s);
+        free(part);
+    }
+    arena_fini(&a);
+}
+
+static void the_text_is_taken_over(void **state)
+{
+    (void)state;
+    struct conf_source s, next;
+    struct span content;
+    const char *why;
+    conf_source_init(&s, false);
+    assert_true(conf_source_put(&s, "/weir.conf", SPAN("text")) &&
+                conf_source_put(&s, "/key.pem", SPAN("key")));
+    conf_source_mark_text(&s, (const char *const[]){"/key.pem", NULL});
+    conf_source_init(&next, false);
+    assert_true(conf_source_take_text(&next, &s));
+    conf_source_fini(&s);
+    assert_true(conf_source_read(&next, "/weir.conf", &content, &why));
+    assert_span(content, "text");
+    assert_false(conf_source_read(&next, "/key.pem", &content, &why)); // read anew
+    conf_source_fini(&next);
+}
+
+static void stamps_tell_changes(void **state)
+{
+    (void)state;
+    struct conf_stamp absent, one, same, other;
+    write_file("bad.conf", "a");
+    conf_stamp_take(path_of("absent"), &absent);
+    conf_stamp_take(path_of("bad.conf"), &one);
+    conf_stamp_take(path_of("bad.conf"), &same);
+    write_file("bad.conf", "ab");
+    conf_stamp_take(path_of("bad.conf"), &other);
+    assert_true(absent.inode == 0 && one.inode != 0);
+    assert_memory_equal(&one, &same, sizeof one);
+    assert_memory_not_equal(&one, &other, sizeof one);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(includes_and_bundles),
                                        cmocka_unit_test(a_folder_to_write_to_is_made),
-        cmocka_unit_test(what_cannot_be_read)};
+                                       cmocka_unit_test(a_folder_to_serve_is_passed_along),
+                                       cmocka_unit_test(a_bundle_that_is_cut_short),
+                                       cmocka_unit_test(the_text_is_taken_over),
+                                       cmocka_unit_test(stamps_tell_changes),
+                                       cmocka_unit_test(what_cannot_be_read)};
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
