@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A thin front for meson and the scripts in scripts/; `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help deps build run test bench instructions fuzz simulate chaos coverage format lint reference install dist
+.PHONY: help deps build run test bench instructions fuzz corpus simulate chaos coverage tsan format lint reference install dist
 
 # A build folder: $(call configure,FOLDER,COMPILER,OPTIONS)
 configure = @test -f $(1)/build.ninja || CC=$(2) meson setup $(1) $(3)
@@ -35,11 +35,15 @@ instructions: ## instructions of one exchange by callgrind (SCENARIOS names some
 	@ninja -C build/valgrind --quiet
 	@scripts/instructions build/valgrind/weir $(SCENARIOS)
 
-fuzz: ## every libFuzzer target for FUZZ_SECONDS (60) each, with clang
+fuzz: ## every libFuzzer target for MINUTES (1) each, with clang; FUZZ says which ones
 	@scripts/deps build test lint
 	$(call configure,build/fuzz,clang-14,-Dbuildtype=debug -Doptimization=1 -Dfuzz=true -Db_sanitize=address$(,)undefined)
-	@ninja -C build/fuzz --quiet
-	@scripts/fuzz build/fuzz
+	@ninja -C build/fuzz --quiet fuzzers
+	@MINUTES="$(MINUTES)" scripts/fuzz build/fuzz $(FUZZ)
+
+corpus: ## take into tests/fuzz/corpus what fuzzing found that reaches something new, as little of it as will do
+	@ninja -C build/fuzz --quiet fuzzers
+	@scripts/fuzz --keep build/fuzz $(FUZZ)
 
 simulate: ## the simulator's schedules from SIM_SEEDS (10000) seeds, with sanitizers
 	@scripts/deps build test
@@ -59,6 +63,12 @@ coverage: ## which lines of the parsers their unit tests execute; 95 % is wanted
 	$(call configure,build/coverage,gcc,-Dbuildtype=debug -Db_coverage=true)
 	@ninja -C build/coverage --quiet
 	@scripts/coverage build/coverage http conf
+
+tsan: ## the worker with all its threads under ThreadSanitizer, and the unit tests of what is shared between threads
+	@scripts/deps build test
+	$(call configure,build/tsan,gcc,-Dbuildtype=debug -Doptimization=1 -Db_sanitize=thread)
+	@ninja -C build/tsan --quiet
+	@scripts/tsan build/tsan
 
 format: ## lay out all C sources by .clang-format
 	@scripts/deps lint

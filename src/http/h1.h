@@ -53,7 +53,7 @@ struct h1_chunked {
 };
 void h1_chunked_init(struct h1_chunked *c, const struct h1_limits *limits);
 /// Consumes a prefix of in[0..len): *ret_used bytes, of which *ret_data is a run of content (maybe empty). Call again with the rest.
-/// ERR_OK: go on; ERR_EOF: the content and its trailer section are complete (ret_used counts the last byte); ERR_BAD_CHUNK, ERR_FIELDS_TOO_LARGE.
+/// ERR_OK: go on; ERR_EOF: the content and its trailer section are complete (ret_used counts the last byte); ERR_BAD_CHUNK, ERR_TOO_MANY_FIELDS, ERR_FIELDS_TOO_LARGE.
 /// Bytes of trailer field lines are appended (with CRLF) to *trailers when it is not NULL, for h1_parse_trailers; a CRLF alone ends them.
 MUST_USE enum err h1_chunked_decode(struct h1_chunked *c, const char *in, size_t len, struct chunkq *trailers, size_t *ret_used,
                                     struct span *ret_data);

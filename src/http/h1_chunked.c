@@ -106,7 +106,7 @@ static enum err trailer_byte(struct h1_chunked *c, unsigned char b, const char *
         if (!http_is_tchar(b))
             return ERR_BAD_CHUNK;
         if (++c->n_trailers > c->limits.fields)
-            return ERR_FIELDS_TOO_LARGE;
+            return ERR_TOO_MANY_FIELDS;
         c->state = TRAILER;
     } else if (c->state == TRAILER) {
         if (b == '\r')

@@ -29,7 +29,9 @@ static enum err line_complete(struct h1_head *h, size_t line_len, bool is_reques
         return ERR_OK;
     h->n_lines++;
     h->fields_bytes += (uint32_t)line_len;
-    return h->n_lines - 1 > limits->fields || h->fields_bytes > limits->fields_bytes ? ERR_FIELDS_TOO_LARGE : ERR_AGAIN;
+    if (h->n_lines - 1 > limits->fields)
+        return ERR_TOO_MANY_FIELDS;
+    return h->fields_bytes > limits->fields_bytes ? ERR_FIELDS_TOO_LARGE : ERR_AGAIN;
 }
 
 // A line that has not ended yet, already too long.

@@ -93,6 +93,21 @@ static void tell(struct exchange *x, uint64_t us)
         tap_show(x, &r, line);
 }
 
+// Which limit or deadline of the configuration a reason is about.
+static void count_limit(enum err reason)
+{
+    static const uint8_t limits[N_ERRS] = {
+        [ERR_TARGET_TOO_LONG] = 1 + LIMIT_REQUEST_LINE,       [ERR_TOO_MANY_FIELDS] = 1 + LIMIT_FIELDS,
+        [ERR_FIELDS_TOO_LARGE] = 1 + LIMIT_FIELD_BYTES,       [ERR_CONTENT_TOO_LARGE] = 1 + LIMIT_BODY,
+        [ERR_REQUEST_TIMEOUT] = 1 + LIMIT_HEADER,             [ERR_CONNECT_TIMEOUT] = 1 + LIMIT_CONNECT,
+        [ERR_UPSTREAM_TIMEOUT] = 1 + LIMIT_FIRST_BYTE,        [ERR_UPSTREAM_STALLED] = 1 + LIMIT_BETWEEN_BYTES,
+        [ERR_UPSTREAM_WRITE_TIMEOUT] = 1 + LIMIT_BETWEEN_BYTES, [ERR_CLIENT_STALLED] = 1 + LIMIT_BETWEEN_BYTES,
+        [ERR_CLIENT_UPLOAD_STALLED] = 1 + LIMIT_BETWEEN_BYTES, [ERR_TUNNEL_IDLE] = 1 + LIMIT_TUNNEL_IDLE,
+    };
+    if (limits[reason])
+        metrics_limit((enum limit)(limits[reason] - 1));
+}
+
 void account(struct exchange *x)
 {
     if (x->cached && x->cached->job)
@@ -102,8 +117,10 @@ void account(struct exchange *x)
     metric_add_status(set, METRIC_REQUESTS, status_sent(x));
     if (x->answer != ANSWER_TUNNEL)
         metric_observe_us(set, METRIC_REQUEST_SECONDS, us);
-    if (x->reason)
+    if (x->reason) {
         metric_add_reason(set, METRIC_ERRORS, x->reason);
+        count_limit(x->reason);
+    }
     metric_add(set, METRIC_BYTES_IN, (int64_t)x->client->bytes_in);
     metric_add(set, METRIC_BYTES_OUT, (int64_t)x->client->bytes_out);
     if (x->tries)

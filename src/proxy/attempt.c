@@ -38,7 +38,8 @@ static enum err content_at_hand(struct exchange *x, struct chunkq *q)
     enum err e = x->kept.bytes ? chunkq_share(q, &x->kept, x->kept.bytes) : ERR_OK;
     size_t before = q->bytes;
     while (!e && !c->request_complete && q->bytes < AT_HAND_BYTES && c->ops->ready(c)) {
-        e = c->ops->read(c, q, AT_HAND_BYTES, DEADLINE_NONE);
+        // What is there may be less than an octet of content (half a chunk's size): then it waits.
+        e = c->ops->read(c, q, AT_HAND_BYTES, deadline_in(x->timeouts->between_bytes));
         if (e == ERR_EOF)
             break;
         if (!e && x->body_limit && q->bytes > x->body_limit)

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/guard.h"
 
-#include "admin/metrics.h"
-
 const struct guard *guard_of(const struct exchange *x)
 {
     return x->route ? x->route->guard : x->proxy ? x->proxy->guard : NULL;
@@ -25,11 +23,8 @@ enum err guard_check(struct exchange *x, const struct guard *g)
     }
     if (g->host_required && !fields_get(&r->fields, FIELD_HOST))
         return ERR_BAD_HOST;
-    if (g->body && r->framing.kind == FRAMING_LENGTH && r->framing.length > g->body) {
-        metrics_limit(LIMIT_BODY);
-        return ERR_CONTENT_TOO_LARGE;
-    }
-    return ERR_OK;
+    bool too_large = g->body && r->framing.kind == FRAMING_LENGTH && r->framing.length > g->body;
+    return too_large ? ERR_CONTENT_TOO_LARGE : ERR_OK;
 }
 
 uint64_t guard_body_limit(const struct exchange *x)

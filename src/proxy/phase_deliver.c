@@ -24,7 +24,8 @@ static enum err first_content(struct exchange *x, struct chunkq *q)
 {
     struct upstream_stream *u = x->upstream;
     while (!u->response_complete && q->bytes < policing_piece(x, SPLICE_MIN_BYTES) && u->ops->ready(u)) {
-        enum err e = u->ops->read(u, q, policing_piece(x, PULL_BYTES), DEADLINE_NONE);
+        // What is there may be less than an octet of content (half a chunk's size): then it waits.
+        enum err e = u->ops->read(u, q, policing_piece(x, PULL_BYTES), deadline_in(x->timeouts->between_bytes));
         if (e)
             return e == ERR_EOF ? ERR_OK : e;
     }
@@ -187,7 +188,8 @@ static enum err deliver_tunnel(struct exchange *x)
     chunkq_fini(&none);
     if (!e)
         e = tunnel_run(x, x->timeouts->tunnel_idle);
-    x->upstream->reset = e != ERR_OK; // a tunnel has no other way to say that this was not all
+    // A tunnel has no other way to say that this was not all. One in which nothing moved ends in order.
+    x->client->reset = x->upstream->reset = e && e != ERR_TUNNEL_IDLE;
     return e;
 }
 

@@ -49,10 +49,14 @@ void service_check_drained(struct service *s)
     done(s->drained_arg);
 }
 
+_Static_assert(sizeof(struct service_client) <= 256, "idle connections are many: 300 bytes beside the socket are what one may cost");
+
 static void on_closed(struct client_conn *c)
 {
     struct service *s = (struct service *)c->owner;
     struct service_client *sc = container_of(c, struct service_client, conn);
+    if (c->late)
+        metrics_limit(c->late == CLIENT_LATE_IDLE ? LIMIT_IDLE : LIMIT_HANDSHAKE);
     list_remove(&c->node);
     s->n_clients--;
     metric_add(((const struct listener *)c->listener)->metrics, METRIC_CONNECTIONS_OPEN, -1);

@@ -313,7 +313,7 @@ enum err upstream_request_build(struct exchange *x)
     fields_init(&x->out.fields, x->arena);
     h1_strip_hop_fields(&x->req->fields);
     e = build_target(x);
-    if (!e && x->req->authority.text.len)
+    if (!e) // empty where a client of HTTP/1.0 named none (RFC 9112 3.2)
         e = fields_add(&x->out.fields, FIELD_HOST, x->req->authority.text);
     if (!e)
         e = copy_fields(x);

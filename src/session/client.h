@@ -48,6 +48,8 @@ struct client_hooks {
     void (*closed)(struct client_conn *c);
 };
 
+enum client_late { CLIENT_IN_TIME, CLIENT_LATE_HANDSHAKE, CLIENT_LATE_IDLE };
+
 struct client_conn {
     struct transport t;
     struct timer timer; // idle deadline
@@ -59,6 +61,7 @@ struct client_conn {
     struct addr peer;
     struct client_h2 *h2; // NULL: HTTP/1
     uint32_t n_requests;
+    uint8_t late;  // enum client_late: which deadline ended it, outside any request
     bool busy;     // a fiber serves it; of HTTP/2: it has streams
     bool draining; // ends after the present answer
     bool reset;    // to be closed by a reset

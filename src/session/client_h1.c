@@ -440,7 +440,7 @@ static bool serve_one(struct client_h1 *h, struct h1_head *head, struct arena *a
     }
     bool go_on = !h->stream.close && !h->stream.broken && !fiber_canceled(fiber_self()) && drain_request(h);
     // What broke off and only the connection's end delimits must not look whole.
-    h->conn->reset = h->stream.broken && h->stream.head_sent && (h->out == H1_OUT_CLOSE || h->tunnel);
+    h->conn->reset = h->stream.reset || (h->stream.broken && h->stream.head_sent && h->out == H1_OUT_CLOSE);
     if (!go_on && !h->tunnel) {
         fiber_uncancel();
         linger(h);
@@ -475,7 +475,10 @@ static bool begin(struct client_conn *c)
     c->begun = true;
     if (unlikely(s->introduce) && s->introduce(c, deadline_in(s->handshake_ms)))
         return false;
-    return likely(!s->secure) || !s->secure(&c->t, s, deadline_in(s->handshake_ms));
+    enum err e = unlikely(s->secure != NULL) ? s->secure(&c->t, s, deadline_in(s->handshake_ms)) : ERR_OK;
+    if (e == ERR_TIMEOUT)
+        c->late = CLIENT_LATE_HANDSHAKE;
+    return !e;
 }
 
 static bool agreed_on_h2(const struct client_conn *c)
@@ -573,7 +576,9 @@ static void on_idle_event(struct io *io)
 
 static void on_idle_timer(struct timer *t)
 {
-    client_conn_close(container_of(t, struct client_conn, timer));
+    struct client_conn *c = container_of(t, struct client_conn, timer);
+    c->late = CLIENT_LATE_IDLE;
+    client_conn_close(c);
 }
 
 enum err client_start(struct client_conn *c, int fd)
@@ -584,6 +589,7 @@ enum err client_start(struct client_conn *c, int fd)
     c->t.info = NULL;
     c->h2 = NULL;
     c->n_requests = 0;
+    c->late = CLIENT_IN_TIME;
     c->busy = c->draining = c->reset = c->begun = false;
     enum err e = io_open(&c->t.io, fd);
     if (e)

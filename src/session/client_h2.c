@@ -453,12 +453,15 @@ static void on_timer(struct timer *t)
     const struct client_settings *s = c->settings;
     uint64_t now = loop_now_ms();
     if (h->link.state == H2_OPEN) {
-        if (!h->greeted && now >= h->begun_ms + s->handshake_ms)
+        if (!h->greeted && now >= h->begun_ms + s->handshake_ms) {
+            c->late = CLIENT_LATE_HANDSHAKE;
             h2_link_fail(&h->link, NGHTTP2_SETTINGS_TIMEOUT);
-        else if (h->block_ms && now >= h->block_ms + s->header_ms)
+        } else if (h->block_ms && now >= h->block_ms + s->header_ms)
             h2_link_fail(&h->link, NGHTTP2_ENHANCE_YOUR_CALM);
-        else if (h->greeted && !h->n_streams && !h->drain && now >= h->idle_ms + s->idle_ms)
+        else if (h->greeted && !h->n_streams && !h->drain && now >= h->idle_ms + s->idle_ms) {
+            c->late = CLIENT_LATE_IDLE;
             h->drain = H2_DRAIN_WANTED;
+        }
         look_at_streams(h, now);
     }
     if (h->link.blocked && now >= h->link.sent_ms + s->between_ms)

@@ -56,6 +56,7 @@ struct client_stream {
     bool close;                                  // the connection ends after this exchange (HTTP/1)
     bool shared;                                 // the connection carries others at the same time
     bool broken;                                 // nothing more can be sent
+    bool reset;                                  // the connection is to end by a reset: what was sent is not all
     struct fields trailers; // of the request, valid after read gave ERR_EOF; n == 0: none
 };
 

@@ -113,6 +113,7 @@ static enum err head_failed(struct upstream_conn *u, enum err e)
                        : ERR_RESPONSE_INCOMPLETE;
     case ERR_TIMEOUT:
         return ERR_UPSTREAM_TIMEOUT;
+    case ERR_TOO_MANY_FIELDS:
     case ERR_FIELDS_TOO_LARGE:
     case ERR_TARGET_TOO_LONG:
         return ERR_RESPONSE_FIELDS_TOO_LARGE;
@@ -179,6 +180,7 @@ static enum err read_failed(enum err e)
     case ERR_TIMEOUT:
         return ERR_UPSTREAM_STALLED;
     case ERR_BAD_CHUNK:
+    case ERR_TOO_MANY_FIELDS:
     case ERR_FIELDS_TOO_LARGE:
     case ERR_BAD_FIELD:
         return ERR_BAD_RESPONSE;

@@ -180,6 +180,8 @@ static void read_client(void)
     n_asked = 0;
     while (at < client_says.len && n_asked < MESSAGES_MAX) {
         struct strict_message *m = &asked[n_asked];
+        if (span_starts(span_skip(client_says, at), SPAN("\r\n")))
+            at += 2; // one empty line before a request (RFC 9112 2.2)
         if (strict_request(client_says.ptr + at, client_says.len - at, asked_octets + used, m) !=
             STRICT_WHOLE)
             break;

@@ -494,6 +494,14 @@ def test_the_default_site_takes_the_rest(weir):
         assert c.ask(request(host=None, version="HTTP/1.0")).body == b"default"
 
 
+def test_a_client_without_host(weir, origin):
+    """HTTP/1.1 wants a Host from us all the same, an empty one (RFC 9112 3.2)."""
+    o = origin(lambda x: x.reply(body=repr(x.request.fields.all("Host")).encode()))
+    w = weir("log access off\npool app { server 127.0.0.1:@app@ }\nsite * { listen 127.0.0.1:@http@; route * -> pool app }", app=o.port)
+    with connect(w.http) as c:
+        assert c.ask(request(host=None, version="HTTP/1.0")).body == b"['']"
+
+
 def test_an_absolute_target_overrules_host(weir):
     w = weir(SITES)
     with connect(w.http) as c:

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from http1 import Closed, connect, request
+from process import wait_until
 
 CONF = """
 log access off
@@ -98,6 +99,25 @@ def test_an_upload_that_stalls(proxy):
         refused_or_closed(c, {408, 502, 504})
     e.at_least_half_of(ONE_SECOND)
     o.wait(lambda: o.open == 0)
+
+
+def test_an_upload_that_stalls_in_a_chunk_size(proxy):
+    """What came with the head is less than an octet of content."""
+    w, o = proxy("between-bytes 1s", read_content=False, handler=lambda x: x.stream.read_to_end())
+    with connect(w.http, timeout=30) as c, Elapsed() as e:
+        c.send(b"POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n5")
+        refused_or_closed(c, {408, 502, 504})
+    e.at_least_half_of(ONE_SECOND)
+
+
+def test_an_answer_that_stalls_in_a_chunk_size(proxy):
+    def handler(x):
+        x.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5")
+        x.stream.read_to_end()
+    w, o = proxy("between-bytes 1s", handler)
+    with connect(w.http, timeout=30) as c, Elapsed() as e:
+        assert c.ask(request()).status in (502, 504)
+    e.at_least_half_of(ONE_SECOND)
 
 
 def test_a_reader_that_does_not_read(proxy):
@@ -219,3 +239,66 @@ def test_a_resolver_that_hangs_has_a_deadline(weir):
     with connect(w.http, timeout=20) as c:
         assert c.ask(request(target="http://a.test/")).status in (502, 503, 504)
     silent.close()
+
+
+# ---- Each has its counter
+
+def refusals(w):
+    with connect(w.dash) as c:
+        text = c.ask(request(target="/metrics", host="127.0.0.1")).body.decode()
+    return {line.split('"')[1]: int(line.rsplit(" ", 1)[1]) for line in text.splitlines()
+            if line.startswith("weir_limit_refusals_total{")}
+
+
+def say_and_wait(data):
+    """Sends this and waits for the end."""
+    def ask(w):
+        with connect(w.http, timeout=30) as c:
+            c.send(data)
+            c.read_to_end()
+    return ask
+
+
+def ask_for(target):
+    return lambda w: say_and_wait(request(target=target, fields=[("Connection", "close")]))(w)
+
+
+def read_nothing(w):
+    with connect(w.http, timeout=30) as c:
+        c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        c.send(request(target="/much"))
+        wait_until(lambda: refusals(w)["between-bytes"], what="the reader's end")
+
+
+LATE = {
+    "request-line": say_and_wait(request(target="/" + "a" * 9000)),
+    "fields": say_and_wait(request(fields=[(f"X-{i}", "v") for i in range(200)])),
+    "field-bytes": say_and_wait(request(fields=[("X", "v" * 40000)])),
+    "body": say_and_wait(request("POST", fields=[("Content-Length", "2049")])),
+    "header": say_and_wait(b"GET / HTTP/1.1\r\nHost: a"),
+    "idle": say_and_wait(request()),
+    "first-byte": ask_for("/silent"),
+    "between-bytes": read_nothing,
+}
+
+
+@pytest.mark.parametrize("name", LATE)
+def test_each_limit_and_deadline_is_counted_by_its_name(weir, origin, name):
+    def handler(x):
+        if x.request.target == "/silent":
+            x.stream.read_to_end()
+        elif x.request.target == "/much":
+            try:
+                x.reply(body=b"x" * (32 << 20))
+            except OSError:
+                pass
+        else:
+            x.reply(body=b"fine")
+    o = origin(handler)
+    w = weir("timeouts { header 1s; idle 1s; first-byte 1s; between-bytes 1s }\nlimits { body 2KiB }\n"
+             "dashboard 127.0.0.1:@dash@\n" + CONF, app=o.port)
+    assert refusals(w)[name] == 0
+    LATE[name](w)
+    wait_until(lambda: refusals(w)[name] == 1, what=f"a refusal counted as {name}")
+    others = {n: v for n, v in refusals(w).items() if v and n != name and n != "idle"}
+    assert not others

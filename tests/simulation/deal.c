@@ -198,14 +198,18 @@ enum err wire_tunnel_out(struct io *io, const struct deal *d, bool up)
     return ERR_OK;
 }
 
-bool wire_tunnel_in(struct wire *w, const struct deal *d, bool up)
+bool wire_tunnel_in(struct wire *w, struct deal *d, bool up)
 {
     while (wire_read(w))
         EXPECT(deal_is(d, up, w->p, w->n));
     EXPECT(deal_is(d, up, w->p, w->n));
     if (up && d->kind == DEAL_UPGRADE && w->n == 0 && d->up)
         return false; // the proxy had given up before it saw the 101
-    if (w->ended)
-        EXPECT(w->n == (up ? d->up : d->down)); // an orderly end says that this was all
-    return w->ended;
+    // An orderly end says that this was all, unless nothing moved any more.
+    bool whole = w->n == (up ? d->up : d->down);
+    if (w->ended && !whole) {
+        EXPECT(weather_now == ROUGH);
+        d->idled = true;
+    }
+    return w->ended && whole;
 }

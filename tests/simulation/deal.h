@@ -33,6 +33,7 @@ struct deal {
     // What happened
     unsigned heads, wholes; // requests that the origin saw begin, and saw whole
     unsigned logged;
+    bool idled; // a tunnel that ended in order before its time
     enum deal_end end;
 };
 
@@ -70,7 +71,7 @@ void wire_consume(struct wire *w, size_t n);
 enum err wire_send(struct io *io, const char *p, size_t n);
 /// Reads the final end of a tunnel's direction: checks that it is the deal's octets; true where all came and
 /// an orderly end.
-bool wire_tunnel_in(struct wire *w, const struct deal *d, bool up);
+bool wire_tunnel_in(struct wire *w, struct deal *d, bool up);
 enum err wire_tunnel_out(struct io *io, const struct deal *d, bool up);
 
 #endif

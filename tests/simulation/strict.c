@@ -103,9 +103,9 @@ static enum strict fields(struct strict_message *m, const char *p, size_t n, siz
 
 static bool version(struct strict_message *m, struct strict_text t)
 {
-    if (t.n != 8 || memcmp(t.p, "HTTP/1.", 7) != 0 || (t.p[7] != '0' && t.p[7] != '1'))
+    if (t.n != 8 || memcmp(t.p, "HTTP/1.", 7) != 0 || t.p[7] < '0' || t.p[7] > '9')
         return false;
-    m->minor = (unsigned)(t.p[7] - '0');
+    m->minor = t.p[7] > '0'; // a higher one is understood as the highest that we know (RFC 9110 2.5)
     return true;
 }
 
