@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "http/freshness.h"
 
+#include "base/ascii.h"
 #include "http/date.h"
 
 enum {
@@ -75,10 +76,29 @@ void freshness_directives(const struct fields *f, struct arena *a, struct cache_
         cache_control_parse(f, ret);
 }
 
+// A date without regard to case, as a cache reads it (RFC 9111 4.2).
+static bool parse_date(struct span s, int64_t now_s, int64_t *ret)
+{
+    char text[40]; // the longest form has 33
+    bool in_word = false;
+    if (http_date_parse(s, now_s, ret))
+        return true;
+    if (s.len > sizeof text)
+        return false;
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.ptr[i];
+        text[i] = (char)(in_word ? ascii_lower(c) : ascii_upper(c));
+        in_word = ascii_is_alpha(c);
+    }
+    if (s.len >= 3 && span_eq_ci(span_skip(s, s.len - 3), SPAN("GMT")))
+        memcpy(text + s.len - 3, "GMT", 3);
+    return http_date_parse(span_of(text, s.len), now_s, ret);
+}
+
 static int64_t date_or(const struct fields *f, enum field_id id, int64_t now_s, int64_t otherwise)
 {
     int64_t t;
-    return fields_count(f, id) == 1 && http_date_parse(fields_value(f, id), now_s, &t) ? t : otherwise;
+    return fields_count(f, id) == 1 && parse_date(fields_value(f, id), now_s, &t) ? t : otherwise;
 }
 
 // Age is one number (RFC 9111 5.1); of a list without white space its first. What is anything else may hide a great age: the

@@ -95,6 +95,12 @@ static enum err become_unsatisfiable(struct exchange *x, uint64_t size)
     return s.ptr ? fields_set(&x->resp.fields, FIELD_CONTENT_RANGE, s) : ERR_NO_MEMORY;
 }
 
+static bool is_inside(const struct ranges *r, const struct cache_object *o)
+{
+    uint64_t length = cache_body_is_whole(o->body) ? cache_body_length(o->body) : cache_body_expected(o->body);
+    return r->kind == RANGE_ONE && r->n == 1 && r->v[0].first >= o->range_first && r->v[0].first + r->v[0].length <= o->range_first + length;
+}
+
 static enum err apply_ranges(struct exchange *x, const struct cache_object *o, uint64_t size)
 {
     struct cached *c = x->cached;
@@ -103,6 +109,11 @@ static enum err apply_ranges(struct exchange *x, const struct cache_object *o, u
     if (!(c->ranges = (struct ranges *)arena_alloc(x->arena, sizeof *c->ranges)))
         return ERR_NO_MEMORY;
     ranges_check(x->req, &o->validators, size, (int64_t)(loop_wall_ms() / 1000), c->ranges);
+    // A part that does not have what is asked for goes as it came: it is the server's answer to this request.
+    if (o->has_range && !is_inside(c->ranges, o)) {
+        c->ranges = NULL;
+        return ERR_OK;
+    }
     // Several ranges wait for nobody: while it is still arriving the whole is sent.
     if (c->ranges->kind == RANGE_NONE || (c->ranges->n > 1 && c->reader.body)) {
         c->ranges = NULL;
@@ -255,7 +266,7 @@ static enum err deliver_arriving(struct exchange *x)
     struct chunkq q;
     chunkq_init(&q);
     if (c->ranges)
-        r->offset = c->ranges->v[0].first;
+        r->offset = c->ranges->v[0].first - c->object->range_first;
     while (!e && !end) {
         if (head || body_reader_ready(r))
             e = body_reader_read(r, &q, MIN(left, (uint64_t)WINDOW_BYTES));

@@ -36,6 +36,8 @@ struct cache_job {
     bool unwanted;
     struct cache_flight *flight;
     struct cache_object *stale;
+    bool wants_part;           // the request's range goes on
+    struct cache_object *part; // what there is of it already
     // Toward the leader
     struct exchange *leader; // NULL: there is none (any more)
     struct waiter leader_waits;
@@ -145,10 +147,11 @@ static bool keep_span(struct arena *a, struct span *s)
     return !s->ptr || arena_dup(a, *s, s);
 }
 
-// Conditions and ranges are answered here, from what is stored.
-static bool is_ours(uint16_t id)
+// Conditions and ranges are answered here, from what is stored; unless a part is all that is wanted.
+static bool is_ours(const struct cache_job *j, uint16_t id)
 {
-    return id == FIELD_IF_NONE_MATCH || id == FIELD_IF_MODIFIED_SINCE || id == FIELD_IF_RANGE || id == FIELD_RANGE;
+    bool range = id == FIELD_IF_RANGE || id == FIELD_RANGE;
+    return id == FIELD_IF_NONE_MATCH || id == FIELD_IF_MODIFIED_SINCE || (range && !j->wants_part);
 }
 
 static bool copy_request(struct cache_job *j, const struct request *from)
@@ -162,7 +165,7 @@ static bool copy_request(struct cache_job *j, const struct request *from)
     for (uint32_t i = 0; ok && i < from->fields.n; i++) {
         const struct field *f = &from->fields.v[i];
         struct span name = f->name, value = f->value;
-        if (f->removed || is_ours(f->id))
+        if (f->removed || is_ours(j, f->id))
             continue;
         ok = keep_span(a, &value) && (f->id != FIELD_OTHER || keep_span(a, &name)) &&
              !(f->id == FIELD_OTHER ? fields_add_named(&r->fields, name, value) : fields_add(&r->fields, (enum field_id)f->id, value));
@@ -224,8 +227,8 @@ static bool copy_exchange(struct cache_job *j, const struct exchange *from)
 
 static void job_free(struct cache_job *j)
 {
-    if (j->stale)
-        cache_object_unref(j->stale);
+    cache_object_unref(j->stale);
+    cache_object_unref(j->part);
     cache_object_unref(j->object);
     content_drop_filters(&j->x);
     chunkq_fini(&j->x.content);
@@ -242,7 +245,7 @@ void cache_job_unref(struct cache_job *j)
         job_free(j);
 }
 
-static struct cache_job *job_new(struct exchange *x, struct cache_flight *flight, struct cache_object *stale)
+static struct cache_job *job_new(struct exchange *x, struct cache_flight *flight, struct cache_object *stale, bool wants_part)
 {
     struct cache_job *j = (struct cache_job *)mem_calloc(1, sizeof *j);
     if (!j)
@@ -250,6 +253,7 @@ static struct cache_job *job_new(struct exchange *x, struct cache_flight *flight
     arena_init(&j->arena, 0);
     j->refs = 1;
     j->use = x->cached->use;
+    j->wants_part = wants_part;
     bool ok = copy_exchange(j, x) && copy_request(j, x->req);
     if (ok && stale) {
         j->stale = cache_object_ref(stale);
@@ -439,12 +443,40 @@ static enum err store(struct cache_job *j)
     return e;
 }
 
+// A part: it answers who asked as it comes, and others once it is there, together with what was there.
+static enum err store_part(struct cache_job *j)
+{
+    struct cache *c = j->use->cache;
+    struct cache_object *o = NULL, *joined = NULL;
+    struct cache_body *b = cache_body_new(c, expected_length(&j->x.resp));
+    enum err e = b ? read_at_hand(j, b) : ERR_NO_MEMORY;
+    if (!e && cache_keep_part(&j->x, j->use, &j->key, j->sent_ms, j->received_ms, b, &o))
+        e = ERR_NO_MEMORY;
+    if (!e) {
+        j->stored = true;
+        announce(j, o);
+        fill_or_remove(j, o);
+        if (cache_body_is_whole(b)) {
+            joined = j->part ? cache_join_parts(&j->x, j->use, j->part, o) : NULL;
+            (void)cache_insert(c, joined ? joined : o);
+            if (joined && !joined->has_range) {
+                cache_drop(c, j->part);
+                cache_tier_write(c, joined);
+            }
+        }
+    }
+    cache_object_unref(joined);
+    cache_object_unref(o);
+    cache_body_unref(b);
+    return e;
+}
+
 // ---- What may not be stored: it goes to the one who asked first, on this fiber
 
 static void note_private(struct cache_job *j, enum storable why)
 {
     struct cache_object *o;
-    if (!storable_is_lasting(why) || !(o = cache_object_new_note(j->use->cache, &j->key, SPAN(""), why, (int64_t)loop_wall_ms(), NOTE_MS)))
+    if (j->wants_part || !storable_is_lasting(why) || !(o = cache_object_new_note(j->use->cache, &j->key, SPAN(""), why, (int64_t)loop_wall_ms(), NOTE_MS)))
         return;
     (void)cache_insert(j->use->cache, o);
     cache_object_unref(o);
@@ -512,6 +544,12 @@ static enum err run(struct cache_job *j)
     bool trailers = fields_get(&x->resp.fields, FIELD_TRAILER) != NULL;
     if ((e = exchange_pass_on(x)))
         return e;
+    if (j->wants_part && x->resp.status == 206) {
+        struct byte_range range;
+        uint64_t size;
+        enum storable why = cache_may_keep_part(x, j->use, j->sent_ms, j->received_ms, &range, &size);
+        return why ? pass(j, why) : store_part(j);
+    }
     enum storable s = trailers ? STORABLE_TRAILERS : cache_may_keep(x, j->use, expected_length(&x->resp), j->sent_ms, j->received_ms);
     return s ? pass(j, s) : store(j);
 }
@@ -597,9 +635,11 @@ static enum err wait_for_answer(struct exchange *x, struct cache_job *j)
     return ERR_OK;
 }
 
-enum err cache_fetch(struct exchange *x, struct cache_flight *flight, struct cache_object *stale)
+static enum err fetch_for(struct exchange *x, struct cache_flight *flight, struct cache_object *stale, bool wants_part, struct cache_object *part)
 {
-    struct cache_job *j = job_new(x, flight, stale);
+    struct cache_job *j = job_new(x, flight, stale, wants_part);
+    if (j && part)
+        j->part = cache_object_ref(part);
     if (!j) {
         if (flight) {
             cache_flight_end(flight, FLIGHT_ORPHAN, NULL, ERR_OK);
@@ -620,9 +660,19 @@ enum err cache_fetch(struct exchange *x, struct cache_flight *flight, struct cac
     return wait_for_answer(x, j);
 }
 
+enum err cache_fetch(struct exchange *x, struct cache_flight *flight, struct cache_object *stale)
+{
+    return fetch_for(x, flight, stale, false, NULL);
+}
+
+enum err cache_fetch_part(struct exchange *x, struct cache_object *part)
+{
+    return fetch_for(x, NULL, NULL, true, part);
+}
+
 void cache_fetch_behind(struct exchange *x, struct cache_flight *flight, struct cache_object *stale)
 {
-    struct cache_job *j = job_new(x, flight, stale);
+    struct cache_job *j = job_new(x, flight, stale, false);
     if (!j) {
         cache_flight_end(flight, FLIGHT_ORPHAN, NULL, ERR_OK);
         cache_flight_unref(flight);

@@ -11,6 +11,8 @@ struct cache_job;
 /// Fetches for x, whose fiber waits until there is an answer: x->answer is set then (ANSWER_STORED, or ANSWER_DONE where it went
 /// out already). flight: whom else it is for (taken over; NULL: nobody). stale: what is to be validated (NULL: nothing).
 MUST_USE enum err cache_fetch(struct exchange *x, struct cache_flight *flight, struct cache_object *stale);
+/// Fetches the range that x asks for; part: what is stored of the same (NULL: nothing), which may be put together with it.
+MUST_USE enum err cache_fetch_part(struct exchange *x, struct cache_object *part);
 /// The same for nobody. Where it cannot be started the flight is ended.
 void cache_fetch_behind(struct exchange *x, struct cache_flight *flight, struct cache_object *stale);
 void cache_job_unref(struct cache_job *j);

@@ -203,3 +203,93 @@ bool cache_part_answers(const struct exchange *x, const struct cache_object *o)
     return r.kind == RANGE_ONE && r.n == 1 && r.v[0].first >= o->range_first &&
            r.v[0].first + r.v[0].length <= o->range_first + cache_body_length(o->body);
 }
+
+static bool is_strong(struct span etag)
+{
+    return etag.len > 0 && !span_starts(etag, SPAN("W/"));
+}
+
+// The judgement of a whole answer with this head.
+static enum storable judge_part(struct exchange *x, const struct cache_use *use, int64_t sent_ms, int64_t received_ms, struct freshness *ret)
+{
+    struct response whole = x->resp;
+    whole.status = 200;
+    return freshness_judge(x->req, &whole, &use->policy, sent_ms, received_ms, x->arena, ret);
+}
+
+enum storable cache_may_keep_part(struct exchange *x, const struct cache_use *use, int64_t sent_ms, int64_t received_ms,
+                                  struct byte_range *ret_range, uint64_t *ret_size)
+{
+    struct freshness fresh;
+    struct span vary;
+    const struct response *r = &x->resp;
+    enum storable s = judge_part(x, use, sent_ms, received_ms, &fresh);
+    if (s)
+        return s;
+    if (fields_count(&r->fields, FIELD_CONTENT_RANGE) != 1 || !content_range_parse(fields_value(&r->fields, FIELD_CONTENT_RANGE), ret_range, ret_size) ||
+        r->framing.kind != FRAMING_LENGTH || r->framing.length != ret_range->length || !is_strong(fields_value(&r->fields, FIELD_ETAG)))
+        return STORABLE_STATUS;
+    if (*ret_size > cache_max_object(use->cache))
+        return STORABLE_TOO_LARGE;
+    return vary_key(&r->fields, &x->req->fields, x->arena, &vary) ? STORABLE_VARY_ALL : STORABLE_YES;
+}
+
+enum storable cache_keep_part(struct exchange *x, const struct cache_use *use, const struct cache_key *key, int64_t sent_ms, int64_t received_ms,
+                              struct cache_body *body, struct cache_object **ret)
+{
+    struct fields fields;
+    struct byte_range range;
+    struct cache_head h = {.key = key, .status = 206, .fields = &fields, .now_s = received_ms / 1000, .body = body, .has_range = true};
+    enum storable s = cache_may_keep_part(x, use, sent_ms, received_ms, &range, &h.range_size);
+    if (!s)
+        s = judge_part(x, use, sent_ms, received_ms, &h.fresh);
+    if (s)
+        return s;
+    h.range_first = range.first;
+    if (vary_key(&x->resp.fields, &x->req->fields, x->arena, &h.vary) || kept_fields(x, &fields) || !(*ret = cache_object_new(use->cache, &h)))
+        return STORABLE_NO_MEMORY;
+    return STORABLE_YES;
+}
+
+// The octets of both from the first one's beginning on.
+static struct cache_body *join_bodies(const struct cache_use *use, const struct cache_object *first, const struct cache_object *second)
+{
+    uint64_t end = first->range_first + cache_body_length(first->body), end2 = second->range_first + cache_body_length(second->body);
+    uint64_t skip = end - second->range_first, rest = end2 > end ? end2 - end : 0;
+    struct cache_body *b = cache_body_new(use->cache, cache_body_length(first->body) + rest);
+    struct chunkq q;
+    chunkq_init(&q);
+    bool ok = b && !cache_body_share(first->body, 0, cache_body_length(first->body), &q) &&
+              (!rest || !cache_body_share(second->body, skip, rest, &q)) && !cache_body_append(b, &q);
+    chunkq_fini(&q);
+    if (ok) {
+        cache_body_finish(b);
+        return b;
+    }
+    cache_body_unref(b);
+    return NULL;
+}
+
+struct cache_object *cache_join_parts(struct exchange *x, const struct cache_use *use, const struct cache_object *older, const struct cache_object *newer)
+{
+    const struct cache_object *first = older->range_first <= newer->range_first ? older : newer, *second = first == older ? newer : older;
+    struct fields fields;
+    if (!older->has_range || older->range_size != newer->range_size || !is_strong(newer->validators.etag) ||
+        !span_eq(older->validators.etag, newer->validators.etag) || !span_eq(older->vary, newer->vary) || !cache_body_is_whole(older->body) ||
+        second->range_first > first->range_first + cache_body_length(first->body) || cache_object_fields(newer, x->arena, &fields))
+        return NULL;
+    struct cache_head h = {.key = &newer->key, .vary = newer->vary, .status = 206, .fields = &fields, .fresh = newer->fresh,
+                           .now_s = newer->fresh.received_ms / 1000, .has_range = true, .range_first = first->range_first,
+                           .range_size = newer->range_size, .body = join_bodies(use, first, second)};
+    struct cache_object *o = NULL;
+    fields_remove(&fields, FIELD_CONTENT_RANGE);
+    if (h.body && cache_body_length(h.body) == h.range_size) {
+        h.status = 200;
+        h.has_range = false;
+        h.range_first = h.range_size = 0;
+    }
+    if (h.body)
+        o = cache_object_new(use->cache, &h);
+    cache_body_unref(h.body);
+    return o;
+}

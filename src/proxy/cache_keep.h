@@ -22,6 +22,16 @@ enum storable cache_may_keep(struct exchange *x, const struct cache_use *use, ui
 struct cache_object *cache_update(struct exchange *x, const struct cache_use *use, const struct cache_object *old, int64_t sent_ms,
                                   int64_t received_ms);
 
+/// Whether x->resp, a 206, may be kept: the whole would have to be, and the part has to be what it says, with a validator that is strong
+/// (RFC 9110 15.3.7). ret_range: which part of *ret_size.
+enum storable cache_may_keep_part(struct exchange *x, const struct cache_use *use, int64_t sent_ms, int64_t received_ms,
+                                  struct byte_range *ret_range, uint64_t *ret_size);
+/// As cache_keep, for such a part.
+enum storable cache_keep_part(struct exchange *x, const struct cache_use *use, const struct cache_key *key, int64_t sent_ms, int64_t received_ms,
+                              struct cache_body *body, struct cache_object **ret);
+/// Two parts of the same that meet or overlap (RFC 9111 3.4) as one, with the newer one's head; the whole where nothing is missing. NULL:
+/// they cannot be put together.
+struct cache_object *cache_join_parts(struct exchange *x, const struct cache_use *use, const struct cache_object *older, const struct cache_object *newer);
 /// Whether a stored part has all that the request asks for.
 bool cache_part_answers(const struct exchange *x, const struct cache_object *o);
 

@@ -142,14 +142,18 @@ static enum err fetch(struct exchange *x, struct cache_object *o)
         cache_object_unref(o);
         return ERR_ONLY_IF_CACHED;
     }
-    // A part is asked for, or a head: the answer is of no use to others.
-    if (x->req->method == METHOD_HEAD || (fields_get(&x->req->fields, FIELD_RANGE) && !stale) || (!stale && cache_note_miss(c->use->cache, &c->key) < c->use->min_uses)) {
-        c->why = x->req->method == METHOD_HEAD ? STORABLE_REQUEST_METHOD : fields_get(&x->req->fields, FIELD_RANGE) ? STORABLE_STATUS : STORABLE_FEW_USES;
+    // The answer to a HEAD is of no use to others.
+    if (x->req->method == METHOD_HEAD || (!stale && cache_note_miss(c->use->cache, &c->key) < c->use->min_uses)) {
+        c->why = x->req->method == METHOD_HEAD ? STORABLE_REQUEST_METHOD : STORABLE_FEW_USES;
         cache_object_unref(stale);
         cache_object_unref(o);
         return ERR_OK; // phase fetch's
     }
-    enum err e = alone ? fetch_alone(x, stale) : fetch_shared(x, o, stale);
+    enum err e;
+    if (fields_get(&x->req->fields, FIELD_RANGE) && !stale)
+        e = cache_fetch_part(x, o && o->has_range ? o : NULL);
+    else
+        e = alone ? fetch_alone(x, stale) : fetch_shared(x, o, stale);
     cache_object_unref(o);
     return e;
 }

@@ -407,6 +407,50 @@ def test_ranges_from_what_is_stored(cache):
     assert len(o.requests) == 1
 
 
+def parts_of(body, *fields):
+    """An origin that answers ranges with 206."""
+    def handler(x):
+        r = x.request.fields.get("Range")
+        if not r:
+            return x.reply(200, body, fields)
+        first, last = r.split("=")[1].split("-")
+        first, last = (int(first), int(last) if last else len(body) - 1) if first else (len(body) - int(last), len(body) - 1)
+        x.reply(206, body[first:last + 1], [*fields, ("Content-Range", f"bytes {first}-{last}/{len(body)}")])
+    return handler
+
+
+def test_parts_are_stored_and_put_together(cache):
+    w, o = cache(parts_of(BODY, FRESH, ("ETag", '"a"')))
+    part = lambda value: get(w, fields=[("Range", value)])
+    r = part("bytes=100-199")
+    assert r.status == 206 and r.body == BODY[100:200] and r.fields["Content-Range"] == "bytes 100-199/10240" and "stored" in status_of(r)
+    r = part("bytes=150-160")
+    assert r.status == 206 and r.body == BODY[150:161] and status_of(r).startswith("weir; hit") and len(o.requests) == 1
+    assert part("bytes=200-299").body == BODY[200:300]  # meets the first
+    assert part("bytes=150-250").body == BODY[150:251] and len(o.requests) == 2
+    assert get(w, "/other").body == BODY  # a part is nobody's whole answer
+    assert part("bytes=300-").body == BODY[300:] and part("bytes=0-99").body == BODY[:100]
+    before = len(o.requests)
+    r = get(w)
+    assert r.status == 200 and r.body == BODY and "Content-Range" not in r.fields
+    assert status_of(r).startswith("weir; hit") and len(o.requests) == before
+
+
+@pytest.mark.parametrize("lie", ["length", "no validator", "weak", "other"])
+def test_parts_that_are_not_kept(cache, lie):
+    def handler(x):
+        tag = {"no validator": [], "weak": [("ETag", 'W/"a"')], "other": [("ETag", f'"{len(o.requests)}"')]}.get(lie, [("ETag", '"a"')])
+        first = int(x.request.fields["Range"].split("=")[1].split("-")[0])
+        x.reply(206, BODY[first:first + 100], [FRESH, *tag, ("Content-Range", f"bytes {first}-{first + (98 if lie == 'length' else 99)}/200")])
+
+    w, o = cache(handler)
+    get(w, fields=[("Range", "bytes=0-99")])
+    get(w, fields=[("Range", "bytes=100-199")])
+    before = len(o.requests)
+    r = get(w, fields=[("Range", "bytes=50-149")])
+    assert len(o.requests) == before + 1 and "fwd=" in status_of(r)
+
+
 # ---- Keys (INTERFACE 26 and 27, attack rows CA-01 to CA-07)
 
 

@@ -86,6 +86,8 @@ static void lifetimes(void **state)
     assert_int_equal(LIFETIME(200, "Cache-Control: max-age=60", ago, date), 60);
     assert_int_equal(LIFETIME(200, later, date), 3600);
     assert_int_equal(LIFETIME(200, later, "Date: nonsense"), 3600);
+    assert_int_equal(LIFETIME(200, "Expires: tUE, 14 nOV 2023 23:13:20 gmt", date), 3600); // without regard to case
+    assert_int_equal(LIFETIME(200, "Expires: Tue, 14 Nov 2023 23:13:20 UTC", date), 0);
     assert_int_equal(LIFETIME(200, ago, date), 0);
     assert_int_equal(LIFETIME(200, "Expires: 0", date), 0);
     assert_int_equal(LIFETIME(200, later, later, date), 0); // twice: invalid
