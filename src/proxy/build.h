@@ -69,6 +69,11 @@ void build_tls_auto(struct builder *b, const struct conf_stmt *s, struct tls_sit
 void build_acme(struct builder *b);
 /// The `tls` statements of a site or proxy and what belongs to them; NULL where there is none (or after a mistake).
 const struct tls_site *build_tls(struct builder *b, const struct conf_stmt *block);
+struct parent_rules;
+/// The `parent` statements of a proxy.
+void build_parents(struct builder *b, const struct conf_stmt *proxy, struct parent_rules *ret);
+/// TLS toward a parent, verified as `verify` (NULL: the system's authorities) says; NULL after a diagnostic.
+const struct tls_client *build_parent_tls(struct builder *b, const struct conf_stmt *at, const struct conf_value *verify);
 /// What a site does about clients without TLS.
 void build_https(struct builder *b, const struct conf_stmt *s, struct site *site);
 /// The `client-cert` statement of a site or proxy.

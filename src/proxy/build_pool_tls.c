@@ -76,6 +76,28 @@ static const char *add(void *arg, struct span cert, struct span key, struct span
     return tls_client_certificate((struct tls_client *)arg, cert, key, password, ret_key_file);
 }
 
+static bool trust_of(struct builder *b, const struct conf_stmt *at, const struct conf_value *verify, const struct conf_value *crl, struct tls_client_options *o)
+{
+    if (verify && span_eq(verify->text, SPAN("off")))
+        return true;
+    o->trust = verify ? build_trust_files(b, verify, crl, &o->trust_identity) : build_system_trust(b, at);
+    return o->trust != NULL;
+}
+
+static struct tls_client *build_client(struct builder *b, const struct tls_client_options *o)
+{
+    struct tls_client *c = tls_client_new(o);
+    if (!c)
+        conf_error(b->diags, NULL, NULL, "out of memory");
+    return c && condition_on_free(&b->cond, free_client, c) ? c : NULL;
+}
+
+const struct tls_client *build_parent_tls(struct builder *b, const struct conf_stmt *at, const struct conf_value *verify)
+{
+    struct tls_client_options o = {.alpn = protocols};
+    return trust_of(b, at, verify, NULL, &o) ? build_client(b, &o) : NULL;
+}
+
 void build_pool_tls(struct builder *b, const struct conf_stmt *pool, struct pool *p)
 {
     const struct conf_stmt *s = conf_child(pool, CONF_POOL_TLS);
@@ -83,19 +105,9 @@ void build_pool_tls(struct builder *b, const struct conf_stmt *pool, struct pool
         return;
     const struct conf_stmt *verify = conf_child(s, CONF_POOL_TLS_VERIFY), *name = conf_child(s, CONF_POOL_TLS_NAME);
     struct tls_client_options o = {.alpn = protocols};
-    if (!verify)
-        o.trust = build_system_trust(b, s);
-    else if (!span_eq(verify->args[0].text, SPAN("off")))
-        o.trust = build_trust_files(b, &verify->args[0], conf_option(verify, "crl"), &o.trust_identity);
-    bool ok = verify && span_eq(verify->args[0].text, SPAN("off")) ? true : o.trust != NULL;
-    if ((name && !lower(b, &name->args[0], &o.name)) || !ok)
-        return;
-    struct tls_client *c = tls_client_new(&o);
-    if (!c) {
-        conf_error(b->diags, NULL, NULL, "out of memory");
-        return;
-    }
-    if (!condition_on_free(&b->cond, free_client, c))
+    bool ok = trust_of(b, s, verify ? &verify->args[0] : NULL, conf_option(verify, "crl"), &o);
+    struct tls_client *c = ok && (!name || lower(b, &name->args[0], &o.name)) ? build_client(b, &o) : NULL;
+    if (!c)
         return;
     const struct conf_stmt *cert = conf_child(s, CONF_POOL_TLS_CLIENT_CERT);
     if (cert)

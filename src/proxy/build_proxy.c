@@ -116,6 +116,7 @@ void build_proxy(struct builder *b, const struct conf_stmt *s)
     build_egress(b, s, &p->egress);
     p->compress = build_compress(b, s, NULL);
     p->cache = build_cache_use(b, s, NULL);
+    build_parents(b, s, &p->parents);
     rules_new(&b->cond, s, &p->clients);
     p->guard = build_guard(b, s, NULL);
     p->throttles = build_throttles(b, s, arena_printf(b->a, "proxy %.*s", SPAN_ARG(p->name)));

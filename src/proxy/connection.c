@@ -3,6 +3,7 @@
 #include "proxy/policing.h"
 
 #include "net/dial.h"
+#include "proxy/parent.h"
 #include "proxy/thread.h"
 
 static enum err check_destination(void *arg, const struct addr *a)
@@ -10,7 +11,7 @@ static enum err check_destination(void *arg, const struct addr *a)
     struct exchange *x = (struct exchange *)arg;
     if (listen_set_reaches(&x->gen->own, a))
         return ERR_LOOP;
-    return egress_check(&x->proxy->egress, a);
+    return x->parent ? ERR_OK : egress_check(&x->proxy->egress, a);
 }
 
 struct candidates {
@@ -48,13 +49,17 @@ static enum err destinations(struct exchange *x, struct candidates *c)
         c->n = 1;
         return ERR_OK;
     }
+    if (x->parent)
+        return resolve(x, x->parent->host, x->parent->port, c);
     const struct authority *a = &x->req->authority;
     return resolve(x, a->host, a->port ? a->port : 80, c);
 }
 
-// TLS of the pool; 0: plain.
-static uint64_t tls_of(const struct exchange *x)
+// What tells connections to the same address apart: TLS of the pool, and where a parent leads. 0: plain.
+static uint64_t identity_of(const struct exchange *x)
 {
+    if (unlikely(x->parent))
+        return parent_identity(x);
     return x->server && x->pool->tls ? tls_client_identity(x->pool->tls) : 0;
 }
 
@@ -65,7 +70,7 @@ static struct upstream_conn *take_kept(struct exchange *x, const struct candidat
         if (x->proxy && check_destination(x, &c->addrs[i]))
             continue;
         struct upstream_conn *u;
-        while ((u = endpoints_take(es, &c->addrs[i], tls_of(x)))) {
+        while ((u = endpoints_take(es, &c->addrs[i], identity_of(x)))) {
             x->upstream_addr = c->addrs[i];
             // What cannot be repeated is not sent down a connection that has silently ended.
             if (method_is_idempotent(x->req->method) || upstream_is_alive(u))
@@ -78,13 +83,14 @@ static struct upstream_conn *take_kept(struct exchange *x, const struct candidat
 
 static enum err secure(struct exchange *x, struct upstream_conn *u)
 {
-    if (!tls_of(x))
-        return ERR_OK;
+    const struct tls_client *tls = x->parent ? x->parent->tls : x->server ? x->pool->tls : NULL;
+    if (!tls)
+        return parent_greet(x, &u->t);
     char text[ADDR_IP_TEXT_MAX];
-    struct span host = x->server->host;
+    struct span host = x->parent ? x->parent->host : x->server->host;
     if (!host.len)
         host = span_of(text, addr_format_ip(&x->server->addr, text));
-    enum err e = tls_connect(&u->t, x->pool->tls, host, &x->upstream_addr, deadline_in(x->timeouts->handshake));
+    enum err e = tls_connect(&u->t, tls, host, &x->upstream_addr, deadline_in(x->timeouts->handshake));
     return e == ERR_TIMEOUT ? ERR_CONNECT_TIMEOUT : e;
 }
 
@@ -108,28 +114,42 @@ static enum err connect_new(struct exchange *x, const struct candidates *c, stru
         endpoints_abandon(es, u);
         return e;
     }
-    e = endpoints_adopt(es, &x->upstream_addr, tls_of(x), u);
+    e = endpoints_adopt(es, &x->upstream_addr, identity_of(x), u);
     if (!e)
         *ret = u;
     return e;
 }
 
-enum err connection_get(struct exchange *x, bool fresh, struct upstream_conn **ret)
+struct wish {
+    bool fresh;
+    struct upstream_conn *conn;
+};
+
+static enum err get(struct exchange *x, void *arg)
 {
+    struct wish *w = (struct wish *)arg;
     struct candidates c;
     enum err e = destinations(x, &c);
     if (e)
         return e;
-    struct upstream_conn *u = fresh ? NULL : take_kept(x, &c);
-    if (u) {
+    w->conn = w->fresh ? NULL : take_kept(x, &c);
+    if (w->conn) {
         metric_add(x->upstream_metrics, METRIC_UPSTREAM_REUSES, 1);
-        *ret = u;
         return ERR_OK;
     }
-    e = connect_new(x, &c, ret);
+    e = connect_new(x, &c, &w->conn);
     if (!e) {
         metric_add(x->upstream_metrics, METRIC_UPSTREAM_CONNECTIONS, 1);
         metric_observe_us(x->upstream_metrics, METRIC_UPSTREAM_CONNECT_SECONDS, x->connect_us);
     }
+    return e;
+}
+
+enum err connection_get(struct exchange *x, bool fresh, struct upstream_conn **ret)
+{
+    struct wish w = {.fresh = fresh};
+    enum err e = unlikely(x->proxy && x->proxy->parents.n) ? parent_get(x, get, &w) : get(x, &w);
+    if (!e)
+        *ret = w.conn;
     return e;
 }

@@ -67,6 +67,8 @@ struct exchange {
     struct pool *pool;     // NULL: a forward proxy's destination
     unsigned choice_at;    // of a route that fails over: which of its pools
     uint32_t split_place;  // drawn for a client that brought none, plus one; 0: none
+    const struct parent *parent; // the proxy that it goes through; NULL: none
+    struct span own_target;      // of out, where parents want others; NULL pointer: none was asked yet
     struct target target;  // with a place at it, until the exchange ends; no member: none
     const struct server *server; // of target, or of the last one
     struct metric_set *upstream_metrics;

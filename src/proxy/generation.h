@@ -154,6 +154,12 @@ struct site_table {
     const struct site *any;
 };
 
+struct parent_rule;
+struct parent_rules {
+    struct parent_rule **v;
+    unsigned n;
+};
+
 struct proxy {
     struct span name; // as the log says it: the first address
     struct egress_rules egress;
@@ -164,6 +170,7 @@ struct proxy {
     const struct text *policy_texts; // one a rule: redirect's URL, respond's text
     const struct auth *auth;         // NULL: users need not show who they are
     enum privacy privacy;
+    struct parent_rules parents;     // of other proxies that requests go through
     const struct compress *compress; // NULL: none
     const struct cache_use *cache;   // the same
     struct timeouts timeouts;

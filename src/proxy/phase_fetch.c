@@ -6,6 +6,7 @@
 #include "proxy/choice.h"
 #include "proxy/connection.h"
 #include "proxy/guard.h"
+#include "proxy/parent.h"
 #include "proxy/thread.h"
 #include "proxy/upload.h"
 #include "proxy/upstream_request.h"
@@ -243,7 +244,14 @@ static enum err fetch_tunnel(struct exchange *x)
     enum err e = connection_get(x, true, &u);
     if (e)
         return e;
-    x->upstream = upstream_begin_tunnel(u, x->arena, x->timeouts->between_bytes);
+    if (x->parent && x->parent->kind != PARENT_SOCKS5) {
+        x->upstream = upstream_begin(u, x->arena, &x->gen->limits.h1, x->timeouts->between_bytes);
+        e = parent_connect(x);
+    } else {
+        x->upstream = upstream_begin_tunnel(u, x->arena, x->timeouts->between_bytes);
+    }
+    if (e)
+        return e;
     x->resp = (struct response){.status = 200, .reason = SPAN("Connection established"), .version = HTTP_1_1};
     fields_init(&x->resp.fields, x->arena);
     x->answer = ANSWER_TUNNEL;

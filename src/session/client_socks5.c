@@ -2,6 +2,7 @@
 #include "session/client_socks5.h"
 
 #include "base/ascii.h"
+#include "base/base64.h"
 #include "base/check.h"
 #include "base/num.h"
 
@@ -312,23 +313,6 @@ static bool read_command(struct socks5 *k, char out[300], size_t *ret_len, enum 
     return true;
 }
 
-// base64 (RFC 4648 4) of user:password, as Basic has it.
-static size_t put_credentials(const struct socks5 *k, char *out)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    struct span s = arena_concat(k->arena, (const struct span[]){k->user, SPAN(":"), k->password}, 3);
-    size_t n = 0;
-    for (size_t i = 0; i < s.len; i += 3) {
-        size_t left = MIN(s.len - i, (size_t)3);
-        uint32_t v = 0;
-        for (size_t j = 0; j < 3; j++)
-            v = v << 8 | (j < left ? (unsigned char)s.ptr[i + j] : 0);
-        for (size_t j = 0; j < 4; j++)
-            out[n++] = j <= left ? digits[v >> (18 - 6 * j) & 63] : '=';
-    }
-    return n;
-}
-
 // The request that HTTP's CONNECT would be, read by the one parser there is.
 static enum err make_request(struct socks5 *k, struct span target, struct request *ret)
 {
@@ -340,7 +324,10 @@ static enum err make_request(struct socks5 *k, struct span target, struct reques
     h1_put_field(&o, SPAN("Host"), target);
     if (k->user.ptr) {
         char credentials[700];
-        size_t n = put_credentials(k, credentials);
+        struct span plain = arena_concat(k->arena, (const struct span[]){k->user, SPAN(":"), k->password}, 3);
+        if (!plain.ptr)
+            return ERR_NO_MEMORY;
+        size_t n = base64_encode(plain, credentials);
         h1_put(&o, SPAN("Proxy-Authorization: Basic "));
         h1_put(&o, span_of(credentials, n));
         h1_put(&o, SPAN("\r\n"));
