@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """SOCKS 5 on a forward proxy's port (RFC 1928): the same rules as for CONNECT."""
+import crypt
 import json
 import socket
 import subprocess
@@ -175,3 +176,18 @@ def test_a_site_speaks_no_socks(weir):
     w = weir('site * {\n    listen 127.0.0.1:@proxy@\n    route * -> respond 200 "x"\n}\n')
     with Socks(w) as k:
         assert k.take(12) == b"HTTP/1.1 400"
+
+
+@pytest.mark.parametrize("password, reply", [(b"right", SUCCEEDED), (b"wrong", NOT_ALLOWED)])
+def test_users_show_who_they_are_as_elsewhere(weir, origin, folder, password, reply):
+    o = origin()
+    (folder / "users").write_text(f"ann:{crypt.crypt('right', crypt.mksalt(crypt.METHOD_SHA512, rounds=1000))}\n")
+    w = weir(CONF.replace("    policy", "    auth basic file users\n    policy"), app=o.port)
+    with Socks(w, b"\x00\x02") as k:
+        assert k.take(2) == b"\x05\x02"
+        k.s.sendall(b"\x01\x03ann" + bytes([len(password)]) + password)
+        assert k.take(2) == b"\x01\x00"
+        assert k.command(name("app.test", o.port)) == reply
+    with Socks(w) as k:  # without a word of it
+        assert k.take(2) == b"\x05\x00"
+        assert k.command(name("app.test", o.port)) == NOT_ALLOWED
