@@ -17,6 +17,13 @@ struct acme_site {
     struct span file; // of key and chain, in the folder
 };
 
+/// A certificate with its issuer's, whose authority's word (OCSP) is to be kept in a file of the folder.
+struct acme_staple {
+    struct span name; // of the site
+    struct span pem;
+    struct span file;
+};
+
 struct acme_plan {
     struct span directory; // URL
     struct span email;     // empty: none
@@ -26,6 +33,8 @@ struct acme_plan {
     const struct tls_client *tls; // toward the authority
     const struct acme_site *sites;
     unsigned n_sites;
+    const struct acme_staple *staples;
+    unsigned n_staples;
     uint64_t identity; // two plans that are the same share it
 };
 

@@ -5,7 +5,7 @@
 #include "net/dial.h"
 #include "session/upstream.h"
 
-enum { DEADLINE_MS = 30 * 1000, CONTENT_MAX = 1 << 20, HTTPS_PORT = 443 };
+enum { DEADLINE_MS = 30 * 1000, CONTENT_MAX = 1 << 20, HTTP_PORT = 80, HTTPS_PORT = 443 };
 
 static const struct h1_limits limits = {.line_bytes = 8192, .fields = 128, .fields_bytes = 32768};
 
@@ -17,9 +17,9 @@ static enum err connect_to(const struct https *h, const struct uri *u, struct up
     if (e)
         return e;
     for (unsigned i = 0; i < names.n; i++)
-        names.addrs[i].port = u->authority.port ? u->authority.port : HTTPS_PORT;
+        names.addrs[i].port = u->authority.port ? u->authority.port : h->tls ? HTTPS_PORT : HTTP_PORT;
     e = dial(&(struct dial_request){.addrs = names.addrs, .n = names.n}, deadline, &c->t.io, &used);
-    return e ? e : tls_connect(&c->t, h->tls, u->authority.host, &used, deadline);
+    return e || !h->tls ? e : tls_connect(&c->t, h->tls, u->authority.host, &used, deadline);
 }
 
 static enum err put_request(struct arena *a, enum http_method method, const struct uri *u, struct span type, struct span content, struct request *r)
@@ -91,7 +91,7 @@ enum err https_ask(const struct https *h, struct arena *a, enum http_method meth
     struct uri u;
     struct request r;
     uint64_t deadline = deadline_in(DEADLINE_MS);
-    if (uri_parse_absolute(url, a, &u) || !span_eq(u.scheme, SPAN("https")))
+    if (uri_parse_absolute(url, a, &u) || !span_eq(u.scheme, h->tls ? SPAN("https") : SPAN("http")))
         return ERR_BAD_TARGET;
     struct upstream_conn *c = (struct upstream_conn *)mem_calloc(1, sizeof *c);
     if (!c)

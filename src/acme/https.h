@@ -9,7 +9,7 @@
 
 struct https {
     struct dns *dns;
-    const struct tls_client *tls;
+    const struct tls_client *tls; // of https; NULL: only http is spoken
 };
 struct https_answer {
     struct response head;

@@ -6,6 +6,7 @@
 
 #include "acme/client.h"
 #include "acme/jose.h"
+#include "acme/staple.h"
 #include "acme/store.h"
 #include "base/check.h"
 #include "base/mem.h"
@@ -16,7 +17,8 @@ enum {
     FIRST_MS = 200,            // the worker comes first
 };
 
-struct site_state {
+// Of a site's certificate, or of what is shown with one.
+struct job_state {
     uint64_t next_ms; // of the loop's clock
     unsigned failures;
 };
@@ -24,7 +26,8 @@ struct site_state {
 struct helper {
     struct client client;
     const struct acme_plan *plan;
-    struct site_state *sites;
+    struct job_state *jobs; // the sites', then the staples'
+    unsigned n_jobs;
     bool failed;
 };
 
@@ -40,9 +43,20 @@ static int64_t wall_s(void)
     return (int64_t)(loop_wall_ms() / 1000);
 }
 
-static void note_state(struct helper *h, const struct acme_site *s, struct arena *a, struct span text)
+static bool is_site(const struct helper *h, unsigned i)
 {
-    struct span note = arena_printf(a, "state %.*s %.*s", SPAN_ARG(s->names[0]), SPAN_ARG(text));
+    return i < h->plan->n_sites;
+}
+
+static const struct acme_staple *staple_at(const struct helper *h, unsigned i)
+{
+    return &h->plan->staples[i - h->plan->n_sites];
+}
+
+static void note_state(struct helper *h, unsigned i, struct arena *a, struct span text)
+{
+    struct span name = is_site(h, i) ? h->plan->sites[i].names[0] : staple_at(h, i)->name;
+    struct span note = arena_printf(a, "state %.*s%s %.*s", SPAN_ARG(name), is_site(h, i) ? "" : "/OCSP", SPAN_ARG(text));
     if (note.ptr)
         client_note(&h->client, note);
 }
@@ -62,24 +76,24 @@ static void schedule(struct helper *h, unsigned i)
 {
     struct arena a;
     arena_init(&a, 0);
-    int64_t at = renewal(h, &h->plan->sites[i], &a), left = at - wall_s();
+    int64_t at = is_site(h, i) ? renewal(h, &h->plan->sites[i], &a) : staple_renewal(h->client.folder, &a, staple_at(h, i), wall_s()), left = at - wall_s();
     uint64_t wait = at == 0 || left <= 0 ? FIRST_MS : (uint64_t)left * 1000;
-    h->sites[i].next_ms = loop_now_ms() + wait;
+    h->jobs[i].next_ms = loop_now_ms() + wait;
     if (at) {
         char date[32];
         struct tm tm;
         time_t t = (time_t)at;
         if (gmtime_r(&t, &tm) && strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", &tm))
-            note_state(h, &h->plan->sites[i], &a, arena_printf(&a, "will be renewed on %s", date));
+            note_state(h, i, &a, arena_printf(&a, "will be renewed on %s", date));
     } else {
-        note_state(h, &h->plan->sites[i], &a, SPAN("a certificate is being asked for"));
+        note_state(h, i, &a, is_site(h, i) ? SPAN("a certificate is being asked for") : SPAN("the responder is being asked"));
     }
     arena_fini(&a);
 }
 
-static void failed(struct helper *h, unsigned i, struct arena *a)
+static void failed(struct helper *h, unsigned i, struct arena *a, struct span why)
 {
-    struct site_state *s = &h->sites[i];
+    struct job_state *s = &h->jobs[i];
     struct client *c = &h->client;
     uint64_t pause = h->plan->retry_ms;
     for (unsigned k = 0; k < s->failures && pause < RETRY_MAX_MS; k++)
@@ -88,7 +102,22 @@ static void failed(struct helper *h, unsigned i, struct arena *a)
     pause += random_below(pause / 4 + 1);
     s->failures++;
     s->next_ms = loop_now_ms() + pause;
-    note_state(h, &h->plan->sites[i], a, arena_printf(a, "failed, next try in %llu s: %.*s", (unsigned long long)(pause / 1000), SPAN_ARG(span_first(c->why, 700))));
+    note_state(h, i, a, arena_printf(a, "failed, next try in %llu s: %.*s", (unsigned long long)(pause / 1000), SPAN_ARG(span_first(why, 700))));
+}
+
+static void attempt_staple(struct helper *h, unsigned i)
+{
+    struct arena a;
+    arena_init(&a, 0);
+    const char *why = staple_fetch(&(struct https){.dns = h->client.https.dns}, h->client.folder, &a, staple_at(h, i));
+    h->client.retry_after_ms = 0;
+    if (why)
+        failed(h, i, &a, span_str(why));
+    else
+        h->jobs[i].failures = 0;
+    arena_fini(&a);
+    if (!why)
+        schedule(h, i);
 }
 
 static void attempt(struct helper *h, unsigned i)
@@ -98,11 +127,11 @@ static void attempt(struct helper *h, unsigned i)
     arena_init(&a, 0);
     c->a = &a;
     // Both ways of proving are tried in turn.
-    bool ok = client_begin(c) && order_certificate(c, &h->plan->sites[i], h->sites[i].failures % 2 == 1);
+    bool ok = client_begin(c) && order_certificate(c, &h->plan->sites[i], h->jobs[i].failures % 2 == 1);
     if (ok)
-        h->sites[i].failures = 0;
+        h->jobs[i].failures = 0;
     else
-        failed(h, i, &a);
+        failed(h, i, &a, c->why);
     client_end(c);
     c->a = NULL;
     arena_fini(&a);
@@ -113,8 +142,8 @@ static void attempt(struct helper *h, unsigned i)
 static unsigned earliest(const struct helper *h)
 {
     unsigned best = 0;
-    for (unsigned i = 1; i < h->plan->n_sites; i++)
-        if (h->sites[i].next_ms < h->sites[best].next_ms)
+    for (unsigned i = 1; i < h->n_jobs; i++)
+        if (h->jobs[i].next_ms < h->jobs[best].next_ms)
             best = i;
     return best;
 }
@@ -122,20 +151,23 @@ static unsigned earliest(const struct helper *h)
 static void main_fiber(void *arg)
 {
     struct helper *h = (struct helper *)arg;
-    for (unsigned i = 0; i < h->plan->n_sites; i++)
+    for (unsigned i = 0; i < h->n_jobs; i++)
         schedule(h, i);
     for (;;) {
         unsigned i = earliest(h);
-        uint64_t now = loop_now_ms(), due = h->sites[i].next_ms;
+        uint64_t now = loop_now_ms(), due = h->jobs[i].next_ms;
         if (due <= now) {
-            attempt(h, i);
+            if (is_site(h, i))
+                attempt(h, i);
+            else
+                attempt_staple(h, i);
             continue;
         }
         if (fiber_sleep(MIN(due - now, (uint64_t)LOOK_MAX_MS)))
             break;
         // Dates are the wall clock's.
-        for (unsigned k = 0; k < h->plan->n_sites && due - now > LOOK_MAX_MS; k++)
-            if (!h->sites[k].failures)
+        for (unsigned k = 0; k < h->n_jobs && due - now > LOOK_MAX_MS; k++)
+            if (!h->jobs[k].failures)
                 schedule(h, k);
     }
     h->failed = true;
@@ -151,8 +183,9 @@ int acme_run(const struct acme_plan *p, const struct dns_config *dns, int folder
 {
     struct loop *l;
     struct helper h = {.plan = p, .client = {.plan = p, .folder = folder, .https = {.tls = p->tls}}};
-    h.sites = (struct site_state *)mem_calloc(p->n_sites + 1, sizeof *h.sites);
-    if (!h.sites || loop_new(&l) || dns_new(dns, &h.client.https.dns) || io_open(&h.client.channel, channel))
+    h.n_jobs = p->n_sites + p->n_staples;
+    h.jobs = (struct job_state *)mem_calloc(h.n_jobs + 1, sizeof *h.jobs);
+    if (!h.jobs || loop_new(&l) || dns_new(dns, &h.client.https.dns) || io_open(&h.client.channel, channel))
         return 1;
     struct fiber *f;
     if (fiber_start(main_fiber, &h, &f))

@@ -55,6 +55,8 @@ void workbench_fini(struct workbench *w)
 // What the quick modes stand for.
 static struct span quick_text(struct arena *a, const struct options *o)
 {
+    if (o->to && o->tls[0])
+        return arena_printf(a, "pool app {\n    server %s\n}\nsite * {\n    listen %s tls\n    tls cert \"%s\" key \"%s\"\n    route * -> pool app\n}\n", o->to, o->from ? o->from : "127.0.0.1:8443", o->tls[0], o->tls[1]);
     if (o->to)
         return arena_printf(a, "pool app {\n    server %s\n}\nsite * {\n    listen %s\n    route * -> pool app\n}\n", o->to, o->from ? o->from : "127.0.0.1:8080");
     return arena_printf(a, "proxy %s {\n    policy {\n        default allow\n    }\n}\n", o->listen ? o->listen : "127.0.0.1:3128");
@@ -352,17 +354,19 @@ int command_help(const struct options *o)
 struct option_row {
     const char *word, *commands; // the commands that know it, with spaces around
     bool flag;                   // it has no value
+    bool two;                    // it has two
     size_t offset;               // in struct options
 };
 static const struct option_row rows[] = {
-    {"-c", " run check fmt explain reload upgrade drain stop status tap top doctor ", false, offsetof(struct options, file)},
-    {"-s", " explain reload upgrade drain stop status tap top ", false, offsetof(struct options, socket)},
-    {"--to", " reverse ", false, offsetof(struct options, to)},
-    {"--from", " reverse ", false, offsetof(struct options, from)},
-    {"--listen", " forward ", false, offsetof(struct options, listen)},
-    {"--json", " check status explain tap ", true, offsetof(struct options, json)},
-    {"--write", " fmt ", true, offsetof(struct options, write)},
-    {"--print", " reverse forward ", true, offsetof(struct options, print)},
+    {"-c", " run check fmt explain reload upgrade drain stop status tap top doctor ", false, false, offsetof(struct options, file)},
+    {"-s", " explain reload upgrade drain stop status tap top ", false, false, offsetof(struct options, socket)},
+    {"--to", " reverse ", false, false, offsetof(struct options, to)},
+    {"--from", " reverse ", false, false, offsetof(struct options, from)},
+    {"--listen", " forward ", false, false, offsetof(struct options, listen)},
+    {"--json", " check status explain tap ", true, false, offsetof(struct options, json)},
+    {"--write", " fmt ", true, false, offsetof(struct options, write)},
+    {"--print", " reverse forward ", true, false, offsetof(struct options, print)},
+    {"--tls", " reverse ", false, true, offsetof(struct options, tls)},
 };
 
 static const struct option_row *find_option(const char *word, const struct command *c)
@@ -398,10 +402,13 @@ static int parse_options(const struct command *c, int argc, char **argv, struct 
             o->words[o->n_words++] = argv[i];
         } else if (r->flag) {
             *(bool *)((char *)o + r->offset) = true;
-        } else if (i + 1 >= argc) {
+        } else if (i + (r->two ? 2 : 1) >= argc) {
             return bad(c, "a value is missing behind", argv[i]);
         } else {
-            *(const char **)(void *)((char *)o + r->offset) = argv[++i];
+            const char **to = (const char **)(void *)((char *)o + r->offset);
+            to[0] = argv[++i];
+            if (r->two)
+                to[1] = argv[++i];
         }
     }
     return OK;

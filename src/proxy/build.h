@@ -12,7 +12,7 @@ struct builder {
     struct conf_diags *diags;
     struct arena *a; // the generation's
     struct condition_context cond;
-    unsigned cap_listeners, n_sites;
+    unsigned cap_listeners, n_sites, n_certificates;
     const struct tls_trust *system_trust; // the authorities that the system trusts, once they were needed
 };
 
@@ -57,7 +57,8 @@ bool build_read_file(struct builder *b, const struct conf_value *v, struct span 
 /// A secret as it was written, or the first line of the file behind `file:`.
 bool build_read_secret(struct builder *b, const struct conf_value *v, struct span *ret);
 /// Reads a certificate with its chain and a key (NULL: in the same file) and hands both to add, whose complaint becomes a diagnostic.
-void build_certificate(struct builder *b, const struct conf_value *cert, const struct conf_value *key, const struct conf_value *password,
+/// False after one.
+bool build_certificate(struct builder *b, const struct conf_value *cert, const struct conf_value *key, const struct conf_value *password,
                        const char *(*add)(void *arg, struct span cert, struct span key, struct span password, bool *ret_key_file), void *arg);
 /// Authorities and (crl not NULL) revocation lists; NULL after a diagnostic. Goes with the generation.
 const struct tls_trust *build_trust_files(struct builder *b, const struct conf_value *ca, const struct conf_value *crl, uint64_t *ret_identity);
@@ -65,6 +66,9 @@ const struct tls_trust *build_trust_files(struct builder *b, const struct conf_v
 const struct tls_trust *build_system_trust(struct builder *b, const struct conf_stmt *at);
 /// `tls auto` of a site.
 void build_tls_auto(struct builder *b, const struct conf_stmt *s, struct tls_site *site);
+bool build_wants_staples(const struct conf_stmt *block);
+/// `ocsp-stapling` of a site, for one of its certificates (a PEM text with its chain).
+void build_staple(struct builder *b, const struct conf_stmt *block, const struct conf_stmt *s, struct span pem, struct tls_site *site);
 /// The `acme` block, once all sites are known.
 void build_acme(struct builder *b);
 /// The `tls` statements of a site or proxy and what belongs to them; NULL where there is none (or after a mistake).

@@ -2,6 +2,7 @@
 // `acme` and `tls auto`: certificates that the helper process gets. What it has got so far lies in the folder, and is read like any
 // other certificate; the supervisor sees when there is a newer one.
 #include "proxy/build.h"
+#include "tls/ocsp.h"
 
 static const struct span lets_encrypt = SPAN_INIT("https://acme-v02.api.letsencrypt.org/directory");
 static const struct span protocols = SPAN_INIT("\x08http/1.1");
@@ -71,8 +72,34 @@ void build_tls_auto(struct builder *b, const struct conf_stmt *s, struct tls_sit
     if (!a->file.ptr || !path.ptr || !build_read_optional(b, path, &pem) || !pem.len)
         return;
     const char *why = tls_site_add(site, pem, pem, SPAN(""), &in_key);
+    if (!why && build_wants_staples(block))
+        build_staple(b, block, s, pem, site);
     if (why) // the helper writes whole files only, so somebody else was here; it gets a new one
         conf_warning(b->diags, b->conf, &s->pos, "%.*s cannot be used: %s", SPAN_ARG(path), why);
+}
+
+bool build_wants_staples(const struct conf_stmt *block)
+{
+    return span_eq(conf_word(block, CONF_OCSP_STAPLING), SPAN("on"));
+}
+
+void build_staple(struct builder *b, const struct conf_stmt *block, const struct conf_stmt *s, struct span pem, struct tls_site *site)
+{
+    struct acme_plan *p = &b->g->acme;
+    struct acme_staple *v = (struct acme_staple *)(uintptr_t)p->staples;
+    struct span url, request, answer, path;
+    if (!v && !(p->staples = v = (struct acme_staple *)build_alloc(b, (b->n_certificates + 1) * sizeof *v)))
+        return;
+    struct acme_staple *a = &v[p->n_staples];
+    *a = (struct acme_staple){.name = block->args[0].text, .pem = pem};
+    if (!tls_ocsp_question(pem, b->a, &url, &a->file, &request)) {
+        conf_warning(b->diags, b->conf, &s->pos, "nothing can be stapled to this certificate: it names no responder (http), or its issuer's certificate is not in the chain");
+        return;
+    }
+    p->n_staples++;
+    path = arena_printf(b->a, "%.*s/%.*s", SPAN_ARG(folder(b)), SPAN_ARG(a->file));
+    if (path.ptr && build_read_optional(b, path, &answer) && answer.len)
+        (void)tls_site_staple(site, pem, answer); // one that holds no longer is not shown; the helper sees to it
 }
 
 static void free_client(void *p)
@@ -116,11 +143,13 @@ void build_acme(struct builder *b)
     const struct conf_stmt *s = block_of(b), *at = first_auto(b), *way = conf_child(s, CONF_ACME_CHALLENGE);
     uint64_t tls = 0;
     p->folder = -1;
-    if (!p->n_sites) {
+    if (!p->n_sites && !p->n_staples) {
         if (s)
             conf_warning(b->diags, b->conf, &s->pos, "no site has `tls auto`, so this is not used");
         return;
     }
+    if (!at)
+        at = conf_child(conf_root(b->conf), CONF_SITE);
     p->directory = text_or(s, CONF_ACME_DIRECTORY, lets_encrypt);
     p->email = text_or(s, CONF_ACME_EMAIL, SPAN(""));
     p->retry_ms = conf_number(s, CONF_ACME_RETRY);
@@ -129,9 +158,10 @@ void build_acme(struct builder *b)
         conf_error(b->diags, b->conf, &conf_child(s, CONF_ACME_DIRECTORY)->args[0].pos, "`%.*s` is no URL of a directory: https://HOST/PATH", SPAN_ARG(p->directory));
     if (p->email.len && (span_find(p->email, '@') == p->email.len || span_find(p->email, '"') < p->email.len || span_find(p->email, '\\') < p->email.len))
         conf_error(b->diags, b->conf, &conf_child(s, CONF_ACME_EMAIL)->args[0].pos, "`%.*s` is no address", SPAN_ARG(p->email));
-    build_client(b, at, p, &tls);
+    if (p->n_sites)
+        build_client(b, at, p, &tls);
     open_folder(b, at, p);
-    struct span *parts = (struct span *)build_alloc(b, (p->n_sites + 4) * (ACME_NAMES_MAX + 1) * sizeof *parts);
+    struct span *parts = (struct span *)build_alloc(b, (p->n_sites * (ACME_NAMES_MAX + 1) + p->n_staples + 4) * sizeof *parts);
     unsigned n = 0;
     if (!parts)
         return;
@@ -142,12 +172,14 @@ void build_acme(struct builder *b)
     for (unsigned i = 0; i < p->n_sites; i++, parts[n++] = SPAN(""))
         for (unsigned k = 0; k < p->sites[i].n_names; k++)
             parts[n++] = p->sites[i].names[k];
+    for (unsigned i = 0; i < p->n_staples; i++)
+        parts[n++] = p->staples[i].file;
     p->identity = tls_identity(parts, n);
 }
 
 const struct acme_plan *generation_acme(const struct generation *g)
 {
-    return g->acme.n_sites && g->acme.folder >= 0 ? &g->acme : NULL;
+    return (g->acme.n_sites || g->acme.n_staples) && g->acme.folder >= 0 ? &g->acme : NULL;
 }
 
 void generation_dns(const struct generation *g, struct dns_config *ret)

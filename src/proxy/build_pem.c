@@ -63,16 +63,18 @@ static void wipe(struct span s)
     secret_wipe((void *)(uintptr_t)s.ptr, s.len);
 }
 
-void build_certificate(struct builder *b, const struct conf_value *cert, const struct conf_value *key, const struct conf_value *password,
+bool build_certificate(struct builder *b, const struct conf_value *cert, const struct conf_value *key, const struct conf_value *password,
                        const char *(*add)(void *arg, struct span cert, struct span key, struct span password, bool *ret_key_file), void *arg)
 {
     struct span cert_pem, key_pem = SPAN_NONE, secret = SPAN_NONE;
+    bool ok = false;
     if (!key)
         key = cert; // both in one file
     if (build_read_file(b, cert, &cert_pem) && build_read_file(b, key, &key_pem) && (!password || build_read_secret(b, password, &secret))) {
         bool in_key;
         const char *why = add(arg, cert_pem, key_pem, secret, &in_key);
         const struct conf_value *v = in_key ? key : cert;
+        ok = !why;
         if (why)
             conf_error(b->diags, b->conf, &v->pos, "%.*s cannot be used: %s", SPAN_ARG(v->text), why);
         if (key == cert)
@@ -80,4 +82,5 @@ void build_certificate(struct builder *b, const struct conf_value *cert, const s
     }
     wipe(key_pem);
     wipe(secret);
+    return ok;
 }

@@ -12,13 +12,20 @@ static const char *add(void *arg, struct span cert, struct span key, struct span
     return tls_site_add((struct tls_site *)arg, cert, key, password, ret_key_file);
 }
 
+static void add_files(struct builder *b, const struct conf_stmt *s, const struct conf_value *cert, struct tls_site *site)
+{
+    struct span pem;
+    if (build_certificate(b, cert, conf_option(s, "key"), conf_option(s, "password"), add, site) && build_wants_staples(s->parent) && build_read_file(b, cert, &pem))
+        build_staple(b, s->parent, s, pem, site);
+}
+
 static void add_certificate(struct builder *b, const struct conf_stmt *s, struct tls_site *site)
 {
     const struct conf_value *cert = conf_option(s, "cert");
     if (conf_option(s, "auto") && s->n_args == 1)
         build_tls_auto(b, s, site);
     else if (cert && !conf_option(s, "auto"))
-        build_certificate(b, cert, conf_option(s, "key"), conf_option(s, "password"), add, site);
+        add_files(b, s, cert, site);
     else
         conf_error(b->diags, b->conf, &s->pos, "the forms are `tls cert FILE key FILE` and `tls auto`");
 }

@@ -35,6 +35,8 @@ static void build_all(struct builder *b)
     unsigned n_sites = 0, n_pools = 0, n_proxies = 0, names = 0;
     b->cap_listeners = 2;
     for (const struct conf_stmt *s = root->first_child; s; s = s->next) {
+        for (const struct conf_stmt *t = conf_child(s, CONF_TLS); t; t = conf_next(t))
+            b->n_certificates++;
         n_sites += s->row->id == CONF_SITE;
         n_pools += s->row->id == CONF_POOL;
         n_proxies += s->row->id == CONF_PROXY;

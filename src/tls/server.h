@@ -21,6 +21,8 @@ const char *tls_site_add(struct tls_site *s, struct span cert, struct span key, 
 /// The site's clients show a certificate of trust's, or (required false) may show one. identity tells trusts apart. Before the first
 /// certificate is added; trust must live as long as the site. False when memory is out.
 MUST_USE bool tls_site_demand(struct tls_site *s, bool required, const struct tls_trust *trust, uint64_t identity);
+/// What the authority says of one of its certificates (tls/ocsp.h), to be shown with it for as long as it holds. NULL, or why not.
+const char *tls_site_staple(struct tls_site *s, struct span cert, struct span answer);
 /// session-tickets off
 void tls_site_no_tickets(struct tls_site *s);
 void tls_site_free(struct tls_site *s);

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "tls/context.h"
+#include "tls/ocsp.h"
 #include "tls/trust_store.h"
 
 struct tls_site *tls_site_new(struct span identity)
@@ -56,6 +57,10 @@ void tls_site_free(struct tls_site *s)
     for (unsigned i = 0; i < s->n_sets; i++) {
         SSL_CTX_free(s->sets[i].ctx);
         X509_free(s->sets[i].leaf);
+        for (unsigned k = 0; k < s->sets[i].n_kinds; k++) {
+            X509_free(s->sets[i].staples[k].leaf);
+            mem_free(s->sets[i].staples[k].der);
+        }
     }
     mem_free(s);
 }
@@ -137,6 +142,8 @@ static const char *add(struct tls_site *s, STACK_OF(X509) *chain, EVP_PKEY *key)
     else if (SSL_CTX_use_cert_and_key(set->ctx, leaf, key, chain, 0) != 1)
         why = tls_reason();
     if (!why) {
+        X509_up_ref(leaf);
+        set->staples[set->n_kinds].leaf = leaf;
         set->kinds[set->n_kinds++] = kind;
         s->expires_s = MIN(s->expires_s, expiry(leaf));
     }
@@ -157,6 +164,50 @@ const char *tls_site_add(struct tls_site *s, struct span cert, struct span key, 
     if (k)
         why = add(s, chain, k);
     EVP_PKEY_free(k);
+    sk_X509_pop_free(chain, X509_free);
+    return why;
+}
+
+// ---- What is shown with them
+
+static int on_status(SSL *ssl, void *arg)
+{
+    const struct tls_set *set = (const struct tls_set *)arg;
+    const X509 *leaf = SSL_get_certificate(ssl); // the one that was chosen
+    for (unsigned i = 0; i < set->n_kinds; i++) {
+        const struct tls_staple *s = &set->staples[i];
+        if (!s->der || X509_cmp(s->leaf, leaf) != 0 || s->next_s <= (int64_t)time(NULL))
+            continue;
+        unsigned char *copy = (unsigned char *)OPENSSL_memdup(s->der, s->len); // OpenSSL's own
+        if (!copy)
+            break;
+        SSL_set_tlsext_status_ocsp_resp(ssl, copy, (long)s->len);
+        return SSL_TLSEXT_ERR_OK;
+    }
+    return SSL_TLSEXT_ERR_NOACK;
+}
+
+const char *tls_site_staple(struct tls_site *s, struct span cert, struct span answer)
+{
+    const char *why;
+    int64_t next;
+    STACK_OF(X509) *chain = tls_pem_certificates(cert, &why);
+    if (!chain)
+        return why;
+    X509 *leaf = sk_X509_value(chain, 0);
+    why = tls_ocsp_judge(cert, answer, &next);
+    for (unsigned i = 0; !why && i < s->n_sets; i++) {
+        for (unsigned k = 0; k < s->sets[i].n_kinds; k++) {
+            struct tls_staple *t = &s->sets[i].staples[k];
+            if (X509_cmp(t->leaf, leaf) != 0 || t->der || !(t->der = (unsigned char *)mem_alloc(answer.len)))
+                continue;
+            memcpy(t->der, answer.ptr, answer.len);
+            t->len = answer.len;
+            t->next_s = next;
+            SSL_CTX_set_tlsext_status_cb(s->sets[i].ctx, on_status);
+            SSL_CTX_set_tlsext_status_arg(s->sets[i].ctx, &s->sets[i]);
+        }
+    }
     sk_X509_pop_free(chain, X509_free);
     return why;
 }

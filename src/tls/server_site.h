@@ -9,8 +9,17 @@
 
 enum { TLS_SETS_MAX = 64, TLS_KINDS_MAX = 4 };
 
+/// What is shown with a certificate (OCSP).
+struct tls_staple {
+    X509 *leaf;
+    unsigned char *der;
+    size_t len;
+    int64_t next_s; // it holds until then
+};
+
 /// Certificates of different kinds for the same names.
 struct tls_set {
+    struct tls_staple staples[TLS_KINDS_MAX]; // der NULL: none
     SSL_CTX *ctx;
     X509 *leaf; // of the first
     int kinds[TLS_KINDS_MAX];

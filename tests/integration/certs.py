@@ -36,17 +36,18 @@ def made_authority(name):
     return cert, key
 
 
-def leaf(*names, kind="ec", ca="ca", days=10, client=False):
+def leaf(*names, kind="ec", ca="ca", days=10, client=False, ocsp=None):
     """A certificate for these names, signed by the authority: (PEM of the certificate, PEM of the key). The same each time."""
-    return made_leaf(names, kind, ca, days, client)
+    return made_leaf(names, kind, ca, days, client, ocsp)
 
 
 @functools.lru_cache(maxsize=None)
-def made_leaf(names, kind, ca, days, client):
+def made_leaf(names, kind, ca, days, client, ocsp):
     ca_cert, ca_key = authority(ca)
     base = home() / f"leaf{made_leaf.cache_info().currsize}"
     san = ",".join(("IP:" if n.replace(".", "").isdigit() else "DNS:") + n for n in names)
-    base.with_suffix(".ext").write_text(f"subjectAltName={san}\nextendedKeyUsage={'clientAuth' if client else 'serverAuth'}\n")
+    base.with_suffix(".ext").write_text(f"subjectAltName={san}\nextendedKeyUsage={'clientAuth' if client else 'serverAuth'}\n"
+                                      + (f"authorityInfoAccess=OCSP;URI:{ocsp}\n" if ocsp else ""))
     openssl("req", *key_options(kind), "-nodes", "-keyout", f"{base}.key", "-out", f"{base}.csr", "-subj", f"/O=weir tests/CN={names[0]}")
     openssl("x509", "-req", "-in", f"{base}.csr", "-CA", ca_cert, "-CAkey", ca_key, "-CAcreateserial", "-days", days, "-out", f"{base}.pem",
             "-extfile", f"{base}.ext")
