@@ -85,16 +85,16 @@ void index_tidy(struct cache *c, struct shard *s, struct cache_entry *e)
 
 struct cache_object *index_match(struct cache_entry *e, struct span extra, const struct fields *request, struct arena *a)
 {
-    struct cache_object *part = NULL; // what is whole goes before a part
+    struct cache_object *less = NULL; // what is whole goes before a part, or a note about answers that could not be stored
     LIST_FOREACH (it, &e->variants) {
         struct cache_object *o = container_of(it, struct cache_object, variant);
         if (!span_eq(o->key.extra, extra) || (o->vary.len && !vary_matches(o->vary, request, a)))
             continue;
-        if (!o->has_range)
+        if (!o->has_range && !cache_object_is_note(o))
             return o;
-        part = part ? part : o;
+        less = less ? less : o;
     }
-    return part;
+    return less;
 }
 
 void index_unlink(struct cache *c, struct shard *s, struct cache_object *o)
