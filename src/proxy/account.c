@@ -123,6 +123,8 @@ void account(struct exchange *x)
     }
     metric_add(set, METRIC_BYTES_IN, (int64_t)x->client->bytes_in);
     metric_add(set, METRIC_BYTES_OUT, (int64_t)x->client->bytes_out);
+    if (x->cached)
+        metric_add(set, x->cached->fwd ? METRIC_CACHE_FORWARDS : METRIC_CACHE_HITS, 1);
     if (x->tries)
         metric_add(set, METRIC_RETRIES, x->tries);
     if (x->gen->log != ACCESS_LOG_OFF || x->gen->keeps_history)

@@ -81,6 +81,22 @@ static void build_bypass(struct builder *b, const struct conf_stmt *block, struc
     u->bypass = v;
 }
 
+static void build_purge(struct builder *b, const struct conf_stmt *s, struct cache_use *u)
+{
+    struct prefix *v = (struct prefix *)build_alloc(b, s->n_args * sizeof *v);
+    const char *why;
+    u->purge_from = v;
+    u->n_purge_from = 0;
+    u->purge_soft = conf_option(s, "soft") != NULL;
+    b->g->purges = true;
+    for (unsigned i = 1; v && i < s->n_args && !s->args[i].option; i++) {
+        if (prefix_parse(s->args[i].text, &v[u->n_purge_from], &why))
+            u->n_purge_from++;
+        else
+            conf_error(b->diags, b->conf, &s->args[i].pos, "`%.*s`: %s", SPAN_ARG(s->args[i].text), why);
+    }
+}
+
 // What one block says, over what u has.
 static void apply(struct builder *b, const struct conf_stmt *block, struct cache_use *u)
 {
@@ -96,6 +112,8 @@ static void apply(struct builder *b, const struct conf_stmt *block, struct cache
         u->policy.override_s = (int64_t)MIN(over->args[0].num / 1000, (uint64_t)CACHE_SECONDS_MAX);
     if (directives)
         u->ignore_directives = span_eq(directives->args[0].text, SPAN("ignore"));
+    if (conf_child(block, CONF_CACHE_PURGE))
+        build_purge(b, conf_child(block, CONF_CACHE_PURGE), u);
     if (uses)
         u->min_uses = (unsigned)uses->args[0].num;
     for (const struct conf_stmt *s = conf_child(block, CONF_CACHE_KEY); s; s = conf_next(s))

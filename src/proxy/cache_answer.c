@@ -19,7 +19,7 @@ static enum err add_number(struct exchange *x, enum field_id id, uint64_t v)
 
 static enum err add_age(struct exchange *x, const struct cache_object *o)
 {
-    int64_t age_s = freshness_age_ms(&o->fresh, (int64_t)loop_wall_ms()) / 1000;
+    int64_t age_s = freshness_age_ms(&o->fresh, x->cached->now_ms) / 1000;
     // What was fetched for this request has no age but the one it came with.
     if (x->cached->fwd && !age_s)
         return ERR_OK;

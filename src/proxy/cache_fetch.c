@@ -622,6 +622,7 @@ static enum err wait_for_answer(struct exchange *x, struct cache_job *j)
     }
     j->leader = NULL;
     struct cached *c = x->cached;
+    c->now_ms = (int64_t)loop_wall_ms();
     c->fwd_status = j->fwd_status;
     c->stored = j->stored;
     c->detail = j->detail;

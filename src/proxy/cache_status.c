@@ -31,7 +31,7 @@ static struct span text_of(const struct exchange *x, const struct cached *c, cha
     if (c->fwd && c->fwd_status)
         o = put_number(o, SPAN("; fwd-status="), c->fwd_status);
     if (c->object)
-        o = put_number(o, SPAN("; ttl="), freshness_left_ms(&c->object->fresh, (int64_t)loop_wall_ms()) / 1000);
+        o = put_number(o, SPAN("; ttl="), freshness_left_ms(&c->object->fresh, c->now_ms) / 1000);
     if (c->stored)
         o = put(o, SPAN("; stored"));
     if (c->collapsed)

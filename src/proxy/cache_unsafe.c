@@ -3,6 +3,7 @@
 // answer to a HEAD updates or invalidates them (4.3.5).
 #include "base/num.h"
 #include "proxy/cache_keep.h"
+#include "proxy/page.h"
 
 // A reference in Location or Content-Location, of the same host only: an absolute URL, or a path. Others (`../x`) are left alone:
 // their stored responses end by their own lifetimes.
@@ -74,4 +75,29 @@ void cache_note_answer(struct exchange *x)
     } else if (x->req->method == METHOD_HEAD && status == 200 && x->cached->key.url.ptr) {
         update_by_head(x);
     }
+}
+
+static bool may_purge(const struct exchange *x, const struct cache_use *use)
+{
+    struct addr a = addr_canonical(&x->client_addr);
+    for (unsigned i = 0; use && i < use->n_purge_from; i++)
+        if (prefix_has(&use->purge_from[i], &a))
+            return true;
+    return false;
+}
+
+enum err cache_answer_purge(struct exchange *x)
+{
+    const struct cache_use *use = cache_use_of(x);
+    const struct request *r = x->req;
+    struct span url;
+    if (!may_purge(x, use))
+        return ERR_METHOD_REFUSED;
+    enum err e = cache_key_url(x->proxy ? r->scheme : x->scheme, &r->authority, r->path, r->query, &use->key, x->arena, &url);
+    if (e)
+        return e;
+    uint64_t n = cache_purge(use->cache, PURGE_URL, url, use->purge_soft);
+    struct span text = arena_printf(x->arena, "%llu purged\n", (unsigned long long)n);
+    x->answer = ANSWER_LOCAL;
+    return text.ptr ? page_text(200, text, &x->resp, &x->content) : ERR_NO_MEMORY;
 }

@@ -4,6 +4,7 @@
 #define WEIR_PROXY_CACHE_USE_H
 
 #include "cache/cache.h"
+#include "net/prefix.h"
 #include "policy/condition.h"
 
 struct cache_use {
@@ -14,6 +15,9 @@ struct cache_use {
     const struct span *key_headers, *key_cookies;
     unsigned n_key_headers, n_key_cookies;
     unsigned min_uses;
+    const struct prefix *purge_from; // whose PURGE counts
+    unsigned n_purge_from;
+    bool purge_soft;
     bool ignore_directives; // of requests
     const struct condition_set **bypass; // any of them
     unsigned n_bypass;

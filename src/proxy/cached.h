@@ -17,6 +17,7 @@ struct cached {
     struct cache_key key;
     struct cache_control directives; // the request's
     bool has_directives;             // they count, and there are some
+    int64_t now_ms; // since 1970, when it was looked for
     // How it went
     enum cache_fwd fwd; // FWD_NONE: a hit
     uint16_t fwd_status; // 0: the answer's own
@@ -52,6 +53,8 @@ MUST_USE enum err cache_answer(struct exchange *x, struct cache_object *o);
 MUST_USE enum err cache_deliver(struct exchange *x);
 
 // cache_unsafe.c
+/// PURGE: from whom it is allowed what is stored for the URL goes; else ERR_METHOD_REFUSED.
+MUST_USE enum err cache_answer_purge(struct exchange *x);
 /// An answer that came past the cache: what it says of stored ones (RFC 9111 4.3.5 and 4.4).
 void cache_note_answer(struct exchange *x);
 

@@ -218,6 +218,7 @@ struct generation {
     unsigned n_sites;
     struct generation_cache *caches;
     unsigned n_caches;
+    bool purges; // a `purge` statement is there: who may is asked where the URL's cache is known
     struct proxy **proxies;
     unsigned n_proxies;
     struct timeouts timeouts;

@@ -15,7 +15,7 @@ static enum err check_expect(struct exchange *x)
 static enum err check_site_request(struct exchange *x)
 {
     const struct request *r = x->req;
-    if (r->method == METHOD_CONNECT || r->form == TARGET_AUTHORITY || r->method == METHOD_TRACE || r->method == METHOD_PURGE)
+    if (r->method == METHOD_CONNECT || r->form == TARGET_AUTHORITY || r->method == METHOD_TRACE || (r->method == METHOD_PURGE && !x->gen->purges))
         return ERR_METHOD_REFUSED;
     if (r->form == TARGET_ASTERISK && r->method != METHOD_OPTIONS)
         return ERR_BAD_TARGET;
@@ -30,7 +30,7 @@ static enum err check_proxy_request(struct exchange *x)
     const struct request *r = x->req;
     if (r->method == METHOD_CONNECT)
         return r->authority.port ? ERR_OK : ERR_BAD_TARGET;
-    if (r->method == METHOD_TRACE || r->method == METHOD_PURGE)
+    if (r->method == METHOD_TRACE || (r->method == METHOD_PURGE && !x->gen->purges))
         return ERR_METHOD_REFUSED;
     if (r->form != TARGET_ABSOLUTE)
         return ERR_NOT_A_PROXY_REQUEST;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // authorize: may this client do this, here and now? And the answers of routes that need no server, which only those may have.
 #include "proxy/authenticate.h"
+#include "proxy/cached.h"
 #include "proxy/decide.h"
 #include "proxy/files.h"
 #include "proxy/guard.h"
@@ -183,5 +184,7 @@ enum err phase_authorize(struct exchange *x)
         return e;
     if (x->tunnel_wanted)
         return egress_check_connect_port(&x->proxy->egress, x->req->authority.port);
+    if (unlikely(x->req->method == METHOD_PURGE))
+        return cache_answer_purge(x);
     return x->route ? answer_here(x) : ERR_OK;
 }

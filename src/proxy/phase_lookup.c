@@ -88,6 +88,7 @@ static enum err wait_for_flight(struct exchange *x, struct cache_flight *f, stru
     if (e)
         return e;
     x->cached->collapsed = true;
+    x->cached->now_ms = (int64_t)loop_wall_ms();
     if (how == FLIGHT_STORED && is_usable(x, o, stale)) {
         cache_object_unref(stale);
         return cache_answer(x, o);
@@ -198,7 +199,7 @@ static enum err look(struct exchange *x)
     }
     enum freshness_use use = atomic_load_explicit(&o->soft_purged, memory_order_relaxed)
                                  ? USE_VALIDATE
-                                 : freshness_use(&o->fresh, cached_directives(c), (int64_t)loop_wall_ms());
+                                 : freshness_use(&o->fresh, cached_directives(c), c->now_ms);
     switch (use) {
     case USE_WHILE_REVALIDATE:
         revalidate_behind(x, o);
@@ -227,6 +228,7 @@ enum err phase_lookup(struct exchange *x)
         return ERR_NO_MEMORY;
     x->cached = c;
     c->use = use;
+    c->now_ms = (int64_t)loop_wall_ms();
     read_directives(x, c);
     c->fwd = goes_past(x, c);
     if (c->fwd) {

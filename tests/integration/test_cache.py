@@ -609,3 +609,23 @@ def test_invalidation_reaches_the_disk(cache, weir, folder):
     again = weir(on_disk(folder), **w.ports)
     again.wait_ports([again.p])
     assert get(again).body != first
+
+
+def test_purge_by_method(cache):
+    conf = CONF.replace("  cache main\n  route", "  cache main\n  purge from 127.0.0.1\n  route /no/* -> pool app { purge from 10.0.0.0/8 }\n  route /off/* -> pool app { no-cache }\n  route")
+    w, o = cache(Script(FRESH, ("Vary", "X-A")), conf)
+    get(w), get(w, fields=[("X-A", "1")])
+    r = get(w, method="PURGE")
+    assert (r.status, r.body) == (200, b"2 purged\n")
+    assert get(w, method="PURGE").body == b"0 purged\n"
+    assert get(w).body == b"answer 3"
+    for refused in ("/no/x", "/off/x"):
+        assert get(w, refused, method="PURGE").status == 405
+    assert via_forward(w, o, method="PURGE").status == 405
+    assert all(q.method != "PURGE" for q in o.requests)
+
+
+def test_purge_is_refused_by_default(cache):
+    w, o = cache(Script(FRESH))
+    get(w)
+    assert get(w, method="PURGE").status == 405 and get(w).body == b"answer 1"
