@@ -9,6 +9,7 @@
 #include "proxy/refusals.h"
 #include "proxy/strip.h"
 #include "proxy/thread.h"
+#include "tls/hello.h"
 
 enum {
     LOOK_BYTES = 512,      // of content that a look at its type waits for
@@ -208,6 +209,57 @@ enum err policing_answer(struct exchange *x)
     }
     s->in.answer = NULL;
     return e;
+}
+
+// ---- What goes through a tunnel
+
+static enum err decide_name(struct exchange *x, struct span name)
+{
+    struct policy_state *s = x->policy;
+    struct request req = *x->req;
+    struct condition_input in = s->in;
+    const struct request_view *view = NULL;
+    struct policy_outcome o;
+    if (!name.len || span_eq(name, x->req->authority.host))
+        return ERR_OK;
+    req.authority.host = name;
+    req.authority.kind = HOST_NAME;
+    in.req = &req;
+    in.view = &view;
+    policy_decide(&x->proxy->policy, &in, &o);
+    if (!o.refused || o.pending)
+        return ERR_OK;
+    x->rule = policy_where(&x->proxy->policy, &o);
+    return ERR_DENIED;
+}
+
+enum err policing_first_bytes(struct exchange *x, const struct chunkq *q, bool *ret_more)
+{
+    static const char handshake[] = {0x16, 0x03}; // a record of TLS with a handshake message in it
+    char name[TLS_NAME_MAX + 1];
+    *ret_more = false;
+    if (!x->policy || !x->tunnel_wanted)
+        return ERR_OK;
+    struct span bytes = chunkq_first(q);
+    if (!bytes.len || memcmp(bytes.ptr, handshake, MIN(bytes.len, sizeof handshake)) != 0)
+        return ERR_OK;
+    if (bytes.len < q->bytes) {
+        size_t n = MIN(q->bytes, (size_t)TLS_HELLO_MAX);
+        char *p = arena_bytes(x->arena, n);
+        if (!p)
+            return ERR_NO_MEMORY;
+        bytes = span_of(p, chunkq_peek(q, p, n));
+    }
+    switch (tls_hello_parse(bytes, name)) {
+    case TLS_HELLO_PARTIAL:
+        *ret_more = true;
+        return ERR_OK;
+    case TLS_HELLO_WHOLE:
+        return decide_name(x, span_str(name));
+    case TLS_HELLO_BAD: // a handshake that only the server is to understand
+        break;
+    }
+    return ERR_DENIED;
 }
 
 // ---- throttle

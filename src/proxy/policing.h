@@ -26,6 +26,10 @@ MUST_USE enum err policing_answer(struct exchange *x);
 /// The addresses that the rules have seen, for who connects: false where none were looked up.
 bool policing_addresses(const struct exchange *x, const struct dns_answer **ret);
 
+/// The first bytes of a client in a CONNECT tunnel: a name in a ClientHello is held against the rules as the host is. *ret_more: they do
+/// not say yet. ERR_DENIED.
+MUST_USE enum err policing_first_bytes(struct exchange *x, const struct chunkq *q, bool *ret_more);
+
 /// throttle: the most bytes to take at once (want where there is no limit), and the wait that they cost.
 size_t policing_piece(const struct exchange *x, size_t want);
 MUST_USE enum err policing_pace(struct exchange *x, size_t n);

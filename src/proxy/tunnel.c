@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/tunnel.h"
 
+#include "proxy/policing.h"
+
 enum {
     COPY_BYTES = 16 * 1024, // a read that brings this much begins a bulk transfer, which goes by splice
     SPLICE_BYTES = 1 << 20,
@@ -19,6 +21,7 @@ struct tunnel {
 struct direction {
     struct tunnel *t;
     bool down; // from the upstream to the client
+    bool looked; // at what comes first
     struct io *from, *to; // NULL where the bytes cannot be had bare
 };
 
@@ -49,6 +52,19 @@ static enum err read_some(struct direction *d, struct chunkq *q)
     }
 }
 
+// What a client says first names whom it really wants: held back until that is known.
+static enum err look_at_first(struct direction *d, struct chunkq *q)
+{
+    bool more = true;
+    enum err e = ERR_OK;
+    while (!e && more) {
+        e = policing_first_bytes(d->t->x, q, &more);
+        if (!e && more)
+            e = read_some(d, q);
+    }
+    return e == ERR_EOF ? ERR_OK : e; // the next read says so again
+}
+
 static enum err copy(struct direction *d, bool *ret_bulk)
 {
     struct exchange *x = d->t->x;
@@ -59,6 +75,11 @@ static enum err copy(struct direction *d, bool *ret_bulk)
     while (!(e = read_some(d, &q))) {
         bool bulk = q.bytes >= COPY_BYTES - 64;
         d->t->last_ms = loop_now_ms();
+        if (!d->down && !d->looked) {
+            d->looked = true;
+            if ((e = look_at_first(d, &q)))
+                break;
+        }
         e = d->down ? x->client->ops->send(x->client, &q, false, NULL) : x->upstream->ops->send(x->upstream, &q, false, NULL);
         if (e)
             break;
@@ -140,7 +161,7 @@ enum err tunnel_run(struct exchange *x, uint64_t idle_ms)
 {
     struct tunnel t = {.x = x, .parent = x->fiber, .idle_ms = idle_ms, .last_ms = loop_now_ms()};
     struct io *client = x->client->ops->raw(x->client), *upstream = x->upstream->ops->raw(x->upstream);
-    struct direction up = {&t, false, client, upstream}, down = {&t, true, upstream, client};
+    struct direction up = {.t = &t, .from = client, .to = upstream}, down = {.t = &t, .down = true, .from = upstream, .to = client};
     struct fiber *child;
     enum err e = fiber_start(up_fiber, &up, &child);
     if (e)

@@ -225,3 +225,28 @@ def test_attack_rows(weir, origin):
         if r.status == 407:
             assert "Proxy-Authenticate" in r.fields
     assert o.connections == 0
+
+
+def test_hash_password(weir, origin, cli):
+    done = cli("hash-password", "ann", data=b"se cret\n")
+    assert done.returncode == 0 and done.stdout.startswith("ann:$y$") and "se cret" not in done.stdout + done.stderr
+    assert cli("hash-password", data=b"x\n").stdout.startswith("user:$y$")
+    assert cli("hash-password", "a:b", data=b"x\n").returncode == 2
+    assert cli("hash-password", "ann", data=b"").returncode == 2
+    o = origin()
+    w = weir(PROXY, files={"users.htpasswd": done.stdout})
+    assert ask(w, o, ("Proxy-Authorization", basic("ann", "se cret"))).status == 200
+
+
+@pytest.mark.parametrize("password, code", [(b"secret", 0), (b"wrong", 2)])
+def test_socks5(weir, origin, password, code):
+    """RFC 1929's user name and password are held against the same file."""
+    o = origin()
+    w = weir(PROXY.replace("egress {", "egress { connect-ports any;"), files={"users.htpasswd": htpasswd(ann="secret")})
+    with connect(w.proxy) as c:
+        c.send(b"\5\1\2")
+        assert c.read_exactly(2) == b"\5\2"
+        c.send(b"\1\3ann" + bytes([len(password)]) + password)
+        assert c.read_exactly(2)[:1] == b"\1"
+        c.send(b"\5\1\0\1\x7f\0\0\1" + o.port.to_bytes(2, "big"))
+        assert (c.read_exactly(2)[1] == 0) == (code == 0)

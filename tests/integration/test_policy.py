@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A proxy's policy: lists, groups, hours, rules on answers, and what is said to whom it refuses."""
 import re
+import socket
+import ssl
 import time
 import zlib
 
@@ -217,6 +219,51 @@ def test_connect_is_filtered_as_a_host(weir, origin):
     for host, status in [("bad.test", 403), ("x.test", 200)]:
         with connect(w.proxy) as c:
             assert c.ask(request("CONNECT", f"{host}:{o.port}", host=f"{host}:{o.port}")).status == status
+
+
+def client_hello(name):
+    out = ssl.MemoryBIO()
+    context = ssl.create_default_context()
+    tls = context.wrap_bio(ssl.MemoryBIO(), out, server_hostname=name)
+    with pytest.raises(ssl.SSLWantReadError):
+        tls.do_handshake()
+    return out.read()
+
+
+@pytest.mark.parametrize("name, passes", [("bad.test", False), ("www.bad.test", False), ("good.test", True), ("x.test", True)])
+@pytest.mark.parametrize("step", [1 << 20, 7])
+def test_names_in_tls_handshakes_are_filtered_as_hosts(weir, name, passes, step):
+    """A CONNECT to an address or another name is no way around."""
+    w = weir(conf("deny list bad", top="list bad { domain .bad.test }"))
+    hello = client_hello(name)
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    with listener, connect(w.proxy) as c:
+        c.send(request("CONNECT", f"127.0.0.1:{port}", host=f"127.0.0.1:{port}"))
+        c.read_until(b"\r\n\r\n")
+        server, _ = listener.accept()
+        server.settimeout(10)
+        with server:
+            try:
+                for i in range(0, len(hello), step):
+                    c.send(hello[i:i + step])
+            except OSError:
+                assert not passes
+            data = b""
+            try:
+                while len(data) < len(hello) and (more := server.recv(65536)):
+                    data += more
+            except ConnectionResetError:
+                pass
+            assert data == (hello if passes else b"")
+
+
+def test_what_is_no_tls_passes(weir, origin):
+    o = origin()
+    w = weir(conf("deny list bad", top="list bad { domain .bad.test }"))
+    with connect(w.proxy) as c:
+        c.ask(request("CONNECT", f"x.test:{o.port}", host=f"x.test:{o.port}"))
+        assert c.ask(request()).status == 200
 
 
 def test_removeparam(weir, origin):
