@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A thin front for meson and the scripts in scripts/; `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help deps build run test bench instructions fuzz corpus simulate chaos coverage tsan format lint reference install dist
+.PHONY: help deps build run test bench instructions fuzz corpus simulate chaos easylist coverage tsan format lint reference install dist
 
 # A build folder: $(call configure,FOLDER,COMPILER,OPTIONS)
 configure = @test -f $(1)/build.ninja || CC=$(2) meson setup $(1) $(3)
@@ -51,6 +51,13 @@ simulate: ## the simulator's schedules from SIM_SEEDS (10000) seeds, with saniti
 	@ninja -C build/test --quiet
 	@SIM_SEEDS=$${SIM_SEEDS:-10000} SIM_THOROUGH=$${SIM_THOROUGH:-20} \
 		meson test -C build/test --suite simulation --print-errorlogs --timeout-multiplier 0
+
+easylist: ## EasyList matching against a plain reading of the rules, over EASYLIST_URLS (100000) URLs
+	@scripts/deps build test
+	$(call configure,build/test,gcc,-Dbuildtype=debug -Doptimization=1 -Db_sanitize=address$(,)undefined)
+	@ninja -C build/test --quiet
+	@WEIR_BIN=$(CURDIR)/build/test/weir WEIR_EASYLIST_URLS=$${EASYLIST_URLS:-100000} \
+		/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/integration/test_easylist.py
 
 chaos: ## a minute of 500 requests a second while servers are killed, stopped and turned bad
 	@scripts/deps build test

@@ -22,7 +22,7 @@ struct condition_input {
     int64_t wall_s;      // seconds since 1970
     bool solved;         // has done the work that `challenge` asks for
     struct arena *arena; // of the request, for what has to be decoded
-    const struct request_view **view; // where what lists make of the request is kept; NULL: nowhere
+    struct request_view **view; // where what lists make of the request is kept; NULL: nowhere
     const struct addr *dest;          // what the host resolves to, where that is known
     unsigned n_dest;
     const struct response_facts *answer; // NULL: there is none yet

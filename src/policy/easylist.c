@@ -3,26 +3,29 @@
 
 #include <libpsl.h>
 
+#include "base/ascii.h"
 #include "base/mem.h"
 
 // ---- The index
 
-static bool table_init(struct easylist_table *t)
+enum { COUNTS = 1 << 18 };
+
+static bool slots_init(struct easylist_slots *t)
 {
     if (!t->n)
         return true;
     for (t->n_slots = 64; t->n_slots < t->n * 2;)
         t->n_slots *= 2;
-    t->slots = (uint64_t *)mem_calloc(t->n_slots, sizeof *t->slots);
-    return t->slots != NULL;
+    t->v = (uint64_t *)mem_calloc(t->n_slots, sizeof *t->v);
+    return t->v != NULL;
 }
 
-static uint64_t *slot_of(const struct easylist_table *t, uint32_t key)
+static uint64_t *slot_of(const struct easylist_slots *t, uint32_t key)
 {
-    uint32_t at = (key * 2654435761u) & (t->n_slots - 1);
-    while (t->slots[at] && t->slots[at] >> 32 != key)
+    uint32_t at = (uint32_t)((uint64_t)(key * 2654435761u) * t->n_slots >> 32);
+    while (t->v[at] && t->v[at] >> 32 != key)
         at = (at + 1) & (t->n_slots - 1);
-    return &t->slots[at];
+    return &t->v[at];
 }
 
 static struct easylist_table *table_of(struct easylist *l, const struct easylist_rule *r)
@@ -30,15 +33,120 @@ static struct easylist_table *table_of(struct easylist *l, const struct easylist
     return r->flags & EASYLIST_REMOVE ? &l->remove : r->flags & EASYLIST_EXCEPTION ? &l->except : &l->block;
 }
 
-// How often each run of letters and digits stands in the patterns: a rule is found by its rarest one.
-static uint32_t *count_tokens(const struct easylist *l)
+// How often each key stands in the rules: a rule is found by its rarest one.
+struct counts {
+    uint32_t keys[COUNTS], grams[COUNTS];
+};
+
+static uint32_t *count_of(uint32_t *counts, uint32_t key)
 {
-    uint32_t *counts = (uint32_t *)mem_calloc(1 << 16, sizeof *counts);
-    for (uint32_t i = 0; counts && i < l->n_rules; i++) {
-        uint32_t key = easylist_key(&l->rules[i], NULL);
-        counts[key & 0xffff]++;
+    return &counts[(key * 2654435761u) >> 14]; // COUNTS of them
+}
+
+static struct counts *count_keys(const struct easylist *l)
+{
+    struct easylist_key keys[EASYLIST_KEYS_MAX];
+    struct counts *c = (struct counts *)mem_calloc(1, sizeof *c);
+    for (uint32_t i = 0; c && i < l->n_rules; i++) {
+        unsigned n = easylist_keys(&l->rules[i], keys);
+        for (unsigned k = 0; k < n; k++)
+            ++*count_of(c->keys, keys[k].key);
+        n = n ? 0 : easylist_grams(&l->rules[i], keys);
+        for (unsigned k = 0; k < n; k++)
+            ++*count_of(c->grams, keys[k].key);
     }
-    return counts;
+    return c;
+}
+
+enum home { BY_KEY, BY_GRAM, BY_PAGE, LOOSE };
+
+// How many pages' domains the rule is for, where it is for those alone; 0: for others too, or they are no plain names.
+static uint32_t count_pages(const struct easylist_rule *r)
+{
+    uint32_t n = 0;
+    for (struct span rest = r->extra ? r->extra->domains : SPAN_NONE; rest.ptr && rest.len;) {
+        struct span name = span_cut(&rest, '|');
+        if (!name.len || name.ptr[0] == '~' || span_ends(name, SPAN(".*")))
+            return 0;
+        n++;
+    }
+    return n;
+}
+
+static uint32_t folded_key(struct span name)
+{
+    char lower[256];
+    size_t n = MIN(name.len, sizeof lower);
+    for (size_t i = 0; i < n; i++)
+        lower[i] = (char)ascii_lower((unsigned char)name.ptr[i]);
+    return easylist_host_key(span_of(lower, n));
+}
+
+// What a rule is found by.
+static enum home home_of(const struct easylist_rule *r, struct counts *c, struct easylist_key *ret)
+{
+    struct easylist_key keys[EASYLIST_KEYS_MAX];
+    unsigned n = easylist_keys(r, keys);
+    enum home home = n ? BY_KEY : count_pages(r) ? BY_PAGE : BY_GRAM;
+    if (home == BY_GRAM)
+        n = easylist_grams(r, keys);
+    uint32_t *counts = home == BY_KEY ? c->keys : c->grams;
+    *ret = n ? keys[0] : (struct easylist_key){0, EASYLIST_NOWHERE};
+    for (unsigned k = 1; k < n; k++)
+        if (*count_of(counts, keys[k].key) < *count_of(counts, ret->key))
+            *ret = keys[k];
+    return home == BY_GRAM && !n ? LOOSE : home;
+}
+
+static void place_by_pages(struct easylist *l, struct easylist_table *t, uint32_t rule)
+{
+    for (struct span rest = l->rules[rule - 1].extra->domains; rest.ptr;) {
+        uint32_t key = folded_key(span_cut(&rest, '|'));
+        uint64_t *slot = slot_of(&t->pages, key);
+        l->nodes[l->n_nodes++] = (struct easylist_node){rule, (uint32_t)*slot};
+        *slot = (uint64_t)key << 32 | l->n_nodes;
+    }
+}
+
+static void place(struct easylist *l, uint32_t rule, struct counts *c)
+{
+    struct easylist_rule *r = &l->rules[rule - 1];
+    struct easylist_table *t = table_of(l, r);
+    struct easylist_key key;
+    enum home home = home_of(r, c, &key);
+    r->key_at = key.at;
+    if (home == BY_PAGE) {
+        place_by_pages(l, t, rule);
+    } else if (home == LOOSE) {
+        r->next = t->loose;
+        t->loose = rule;
+    } else {
+        uint64_t *slot = slot_of(home == BY_KEY ? &t->keys : &t->grams, key.key);
+        r->next = (uint32_t)*slot;
+        *slot = (uint64_t)key.key << 32 | rule;
+    }
+}
+
+static uint32_t count_homes(struct easylist *l, struct counts *c)
+{
+    uint32_t n_nodes = 0;
+    struct easylist_key key;
+    for (uint32_t i = 0; i < l->n_rules; i++) {
+        struct easylist_table *t = table_of(l, &l->rules[i]);
+        enum home home = home_of(&l->rules[i], c, &key);
+        uint32_t pages = home == BY_PAGE ? count_pages(&l->rules[i]) : 0;
+        t->n++;
+        t->keys.n += home == BY_KEY;
+        t->grams.n += home == BY_GRAM;
+        t->pages.n += pages;
+        n_nodes += pages;
+    }
+    return n_nodes;
+}
+
+static bool table_init(struct easylist_table *t)
+{
+    return slots_init(&t->keys) && slots_init(&t->grams) && slots_init(&t->pages);
 }
 
 bool easylist_finish(struct easylist *l)
@@ -48,24 +156,12 @@ bool easylist_finish(struct easylist *l)
     l->n_bad = l->cap_bad = 0;
     if (!l->n_rules)
         return true;
-    for (uint32_t i = 0; i < l->n_rules; i++)
-        table_of(l, &l->rules[i])->n++;
-    uint32_t *counts = count_tokens(l);
-    bool ok = counts && table_init(&l->block) && table_init(&l->except) && table_init(&l->remove);
-    for (uint32_t i = l->n_rules; ok && i > 0; i--) { // from the last: a chain has the first in front
-        struct easylist_rule *r = &l->rules[i - 1];
-        struct easylist_table *t = table_of(l, r);
-        uint32_t key = easylist_key(r, counts);
-        if (!key) {
-            r->next = t->loose;
-            t->loose = i;
-            continue;
-        }
-        uint64_t *slot = slot_of(t, key);
-        r->next = (uint32_t)*slot;
-        *slot = (uint64_t)key << 32 | i;
-    }
-    mem_free(counts);
+    struct counts *c = count_keys(l);
+    l->nodes = c ? (struct easylist_node *)mem_calloc(count_homes(l, c) + 1, sizeof *l->nodes) : NULL;
+    bool ok = l->nodes && table_init(&l->block) && table_init(&l->except) && table_init(&l->remove);
+    for (uint32_t i = l->n_rules; ok && i > 0; i--) // from the last: a chain has the first in front
+        place(l, i, c);
+    mem_free(c);
     return ok;
 }
 
@@ -73,9 +169,13 @@ void easylist_fini(struct easylist *l)
 {
     mem_free(l->rules);
     mem_free(l->bad);
-    mem_free(l->block.slots);
-    mem_free(l->except.slots);
-    mem_free(l->remove.slots);
+    mem_free(l->nodes);
+    for (unsigned i = 0; i < 3; i++) {
+        struct easylist_table *t = i == 0 ? &l->block : i == 1 ? &l->except : &l->remove;
+        mem_free(t->keys.v);
+        mem_free(t->grams.v);
+        mem_free(t->pages.v);
+    }
 }
 
 // ---- Options
@@ -136,7 +236,7 @@ static bool method_fits(struct span methods, struct span method)
     return !any_plain;
 }
 
-static bool extra_fits(const struct easylist_extra *e, const struct request_view *v, const struct condition_input *in)
+static bool extra_fits(const struct easylist_extra *e, struct request_view *v, const struct condition_input *in)
 {
     struct span host = in->req->authority.host;
     return (!e->domains.len || hosts_fit(e->domains, v->page)) && (!e->to.len || hosts_fit(e->to, host)) &&
@@ -144,17 +244,17 @@ static bool extra_fits(const struct easylist_extra *e, const struct request_view
 }
 
 // What is cheap to tell first.
-static enum match rule_match(const struct easylist_rule *r, const struct request_view *v, const struct condition_input *in)
+static enum match rule_match(const struct easylist_rule *r, struct request_view *v, const struct condition_input *in, size_t at)
 {
     if (r->types != RESOURCE_ANY && !(v->type ? r->types & v->type : r->types & RESOURCE_DOCUMENT && r->types != RESOURCE_DOCUMENT))
         return MATCH_NO;
-    if ((r->flags & EASYLIST_THIRD_PARTY && v->party != PARTY_THIRD) || (r->flags & EASYLIST_FIRST_PARTY && v->party == PARTY_THIRD))
+    if ((r->flags & EASYLIST_THIRD_PARTY && request_party(v, in) != PARTY_THIRD) || (r->flags & EASYLIST_FIRST_PARTY && request_party(v, in) == PARTY_THIRD))
         return MATCH_NO;
     if (r->extra && !extra_fits(r->extra, v, in))
         return MATCH_NO;
     if (r->flags & EASYLIST_REGEX)
         return pattern_try(r->extra->regex, v->url, NULL);
-    return easylist_pattern_fits(r, v) ? MATCH_YES : MATCH_NO;
+    return easylist_pattern_fits(r, v, at) ? MATCH_YES : MATCH_NO;
 }
 
 // ---- Finding
@@ -162,48 +262,84 @@ static enum match rule_match(const struct easylist_rule *r, const struct request
 // Calls fn for each rule that could fit, until it says that this is enough.
 struct search {
     const struct easylist *l;
-    const struct request_view *v;
+    struct request_view *v;
     const struct condition_input *in;
     bool (*fn)(struct search *s, const struct easylist_rule *r);
+    size_t at; // where the key stands in the URL that the rules in hand were found by
     const struct easylist_rule *found;
     enum match match;
     uint16_t mask, flags; // only rules whose flags under the mask are these
     struct span param;    // removeparam: `NAME=VALUE` that is looked at
 };
 
+static bool try_rule(struct search *s, const struct easylist_rule *r)
+{
+    return (r->flags & s->mask) == s->flags && s->fn(s, r);
+}
+
 static bool try_chain(struct search *s, uint32_t first)
 {
     for (uint32_t i = first; i; i = s->l->rules[i - 1].next)
-        if ((s->l->rules[i - 1].flags & s->mask) == s->flags && s->fn(s, &s->l->rules[i - 1]))
+        if (try_rule(s, &s->l->rules[i - 1]))
             return true;
     return false;
 }
 
-static bool try_key(struct search *s, const struct easylist_table *t, uint32_t key)
+static bool try_key(struct search *s, const struct easylist_slots *t, uint32_t key, size_t at)
 {
     uint64_t slot = *slot_of(t, key);
+    s->at = at;
     return slot && try_chain(s, (uint32_t)slot);
+}
+
+static bool try_pages(struct search *s, const struct easylist_table *t)
+{
+    if (!t->pages.n)
+        return false;
+    for (struct span page = s->v->page; page.len; page = span_skip(page, span_find(page, '.') + 1))
+        for (uint32_t i = (uint32_t)*slot_of(&t->pages, easylist_host_key(page)); i; i = s->l->nodes[i - 1].next)
+            if (try_rule(s, &s->l->rules[s->l->nodes[i - 1].rule - 1]))
+                return true;
+    return false;
+}
+
+static bool try_keys(struct search *s, const struct easylist_table *t)
+{
+    const struct request_view *v = s->v;
+    if (!t->keys.n)
+        return false;
+    for (struct span host = span_of(v->folded.ptr + v->host_at, v->host_len); host.len; host = span_skip(host, span_find(host, '.') + 1))
+        if (try_key(s, &t->keys, easylist_host_key(host), (size_t)(host.ptr - v->folded.ptr)))
+            return true;
+    for (unsigned i = 0; i < v->n_tokens; i++) {
+        uint32_t key = v->tokens[i] & ~(1u << 31);
+        if (try_key(s, &t->keys, key ? key : 1, v->token_at[i]))
+            return true;
+    }
+    return false;
+}
+
+static bool try_grams(struct search *s, const struct easylist_table *t)
+{
+    struct span url = s->v->folded;
+    for (size_t i = 0; t->grams.n && i + EASYLIST_GRAM_BYTES <= url.len; i++)
+        if (try_key(s, &t->grams, easylist_gram(url.ptr + i), i))
+            return true;
+    return false;
 }
 
 static void search(struct search *s, const struct easylist_table *t)
 {
-    const struct request_view *v = s->v;
-    if (!t->n)
+    if (!t->n || try_keys(s, t) || try_grams(s, t))
         return;
-    for (struct span host = span_of(v->folded.ptr + v->host_at, v->host_len); host.len; host = span_skip(host, span_find(host, '.') + 1))
-        if (try_key(s, t, easylist_host_key(host)))
-            return;
-    for (unsigned i = 0; i < v->n_tokens; i++) {
-        uint32_t key = v->tokens[i] & ~(1u << 31);
-        if (try_key(s, t, key ? key : 1))
-            return;
-    }
-    (void)try_chain(s, t->loose);
+    s->at = EASYLIST_NOWHERE;
+    if (!try_pages(s, t))
+        (void)try_chain(s, t->loose);
 }
 
 static bool take_first(struct search *s, const struct easylist_rule *r)
 {
-    enum match m = rule_match(r, s->v, s->in);
+    enum match m = rule_match(r, s->v, s->in, s->at);
     if (m == MATCH_NO)
         return false;
     if (!s->found || m == MATCH_YES)
@@ -212,14 +348,14 @@ static bool take_first(struct search *s, const struct easylist_rule *r)
     return m == MATCH_YES;
 }
 
-static struct search find(const struct easylist *l, const struct easylist_table *t, const struct request_view *v, const struct condition_input *in, uint16_t flags)
+static struct search find(const struct easylist *l, const struct easylist_table *t, struct request_view *v, const struct condition_input *in, uint16_t flags)
 {
     struct search s = {.l = l, .v = v, .in = in, .fn = take_first, .mask = flags, .flags = flags};
     search(&s, t);
     return s;
 }
 
-enum match easylist_match(const struct easylist *l, const struct request_view *v, const struct condition_input *in, struct list_place *ret)
+enum match easylist_match(const struct easylist *l, struct request_view *v, const struct condition_input *in, struct list_place *ret)
 {
     struct search b = {0};
     if (l->n_important)
@@ -246,13 +382,13 @@ static bool takes_param(const struct easylist_extra *e, struct span name, struct
 static bool take_param(struct search *s, const struct easylist_rule *r)
 {
     struct span rest = s->param, name = span_cut(&rest, '=');
-    if (!takes_param(r->extra, name, s->param) || rule_match(r, s->v, s->in) != MATCH_YES)
+    if (!takes_param(r->extra, name, s->param) || rule_match(r, s->v, s->in, s->at) != MATCH_YES)
         return false;
     s->found = r;
     return true;
 }
 
-static bool goes(const struct easylist *l, const struct request_view *v, const struct condition_input *in, struct span param)
+static bool goes(const struct easylist *l, struct request_view *v, const struct condition_input *in, struct span param)
 {
     struct search s = {.l = l, .v = v, .in = in, .fn = take_param, .param = param, .mask = EASYLIST_EXCEPTION};
     search(&s, &l->remove);
@@ -263,7 +399,7 @@ static bool goes(const struct easylist *l, const struct request_view *v, const s
     return !except.found;
 }
 
-enum err easylist_clean_query(const struct easylist *l, const struct request_view *v, const struct condition_input *in, struct span query, struct span *ret)
+enum err easylist_clean_query(const struct easylist *l, struct request_view *v, const struct condition_input *in, struct span query, struct span *ret)
 {
     *ret = query;
     if (!l->remove.n || !query.len)

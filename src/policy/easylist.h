@@ -37,18 +37,30 @@ struct easylist_rule {
     const struct easylist_extra *extra; // NULL: nothing
     uint32_t line, next; // next: 1 + the next rule with the same key, or 0
     uint16_t len, source, flags, types;
+    uint16_t key_at; // where the key that it is found by stands in the pattern; EASYLIST_NOWHERE: anywhere
 };
 
-/// Rules by a key: a host, or a run of letters and digits that a URL must have; 0: none.
+/// Open addressing: a key in the upper half, then 1 + the first rule (or node); n counts what is in it.
+struct easylist_slots {
+    uint64_t *v;
+    uint32_t n_slots, n;
+};
+/// Rules by what a URL must have to fit: a host, or a run of letters and digits that stands whole in it (keys); four octets in a row
+/// (grams); or a page that asks (pages, of nodes). loose is the chain of those that have to be tried on every URL.
 struct easylist_table {
-    uint64_t *slots; // the key, then 1 + the first rule
-    uint32_t n_slots, n, loose; // loose: 1 + the first rule without a key
+    struct easylist_slots keys, grams, pages;
+    uint32_t n, loose;
+};
+struct easylist_node {
+    uint32_t rule, next; // each 1 + an index; next 0: none
 };
 
 struct easylist {
     struct easylist_rule *rules;
     uint32_t n_rules, cap_rules;
     struct easylist_table block, except, remove;
+    struct easylist_node *nodes;
+    uint32_t n_nodes;
     uint32_t n_important;
     struct span *bad; // texts that `badfilter` takes back
     uint32_t n_bad, cap_bad;
@@ -61,14 +73,31 @@ MUST_USE bool easylist_finish(struct easylist *l);
 void easylist_fini(struct easylist *l);
 
 /// Whether the rules block the request. The place of the rule, where they do.
-enum match easylist_match(const struct easylist *l, const struct request_view *v, const struct condition_input *in, struct list_place *ret);
+enum match easylist_match(const struct easylist *l, struct request_view *v, const struct condition_input *in, struct list_place *ret);
 /// The query without the parameters that `removeparam` rules take off; *ret is the query itself where they take none. ERR_NO_MEMORY.
-MUST_USE enum err easylist_clean_query(const struct easylist *l, const struct request_view *v, const struct condition_input *in, struct span query, struct span *ret);
+MUST_USE enum err easylist_clean_query(const struct easylist *l, struct request_view *v, const struct condition_input *in, struct span query, struct span *ret);
 
-/// Of single rules, for tests and the index.
-bool easylist_pattern_fits(const struct easylist_rule *r, const struct request_view *v);
-/// The key of a rule's pattern; 0: none. counts (may be NULL) says how often each token occurs, by its low 16 bits.
-uint32_t easylist_key(const struct easylist_rule *r, const uint32_t *counts);
+/// Of single rules, for the index. at: where in the URL the rule's key was found, or EASYLIST_NOWHERE.
+enum { EASYLIST_NOWHERE = UINT16_MAX };
+bool easylist_pattern_fits(const struct easylist_rule *r, const struct request_view *v, size_t at);
+struct easylist_key {
+    uint32_t key;
+    uint16_t at; // in the pattern, or EASYLIST_NOWHERE: behind a `*`
+};
+enum { EASYLIST_KEYS_MAX = 32 };
+/// Keys that every URL has which fits the rule's pattern; returns how many.
+unsigned easylist_keys(const struct easylist_rule *r, struct easylist_key out[EASYLIST_KEYS_MAX]);
+/// The same for runs of four octets.
+unsigned easylist_grams(const struct easylist_rule *r, struct easylist_key out[EASYLIST_KEYS_MAX]);
+/// Those that every URL has in which a regular expression finds something; 0 where nothing is known of it.
+unsigned easylist_regex_grams(struct span re, struct easylist_key out[EASYLIST_KEYS_MAX]);
+enum { EASYLIST_GRAM_BYTES = 4 };
+static inline uint32_t easylist_gram(const char *p)
+{
+    uint32_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
 uint32_t easylist_host_key(struct span host);
 
 #endif

@@ -14,17 +14,12 @@ static bool fits_char(char p, char c)
     return p == '^' ? is_separator((unsigned char)c) : p == c;
 }
 
-// What of a pattern is left when the URL is at its end: `*` and `^` (once) fit it.
+// What of a pattern is left when the URL is at its end: `*` and `^` fit that.
 static bool fits_nothing(struct span p)
 {
-    bool end = false;
-    for (size_t i = 0; i < p.len; i++) {
-        if (p.ptr[i] == '*')
-            continue;
-        if (p.ptr[i] != '^' || end)
+    for (size_t i = 0; i < p.len; i++)
+        if (p.ptr[i] != '*' && p.ptr[i] != '^')
             return false;
-        end = true;
-    }
     return true;
 }
 
@@ -68,19 +63,29 @@ static bool fits_anywhere(struct span p, struct span s, bool whole)
     return false;
 }
 
+static bool is_label_start(struct span s, const struct request_view *v, size_t i)
+{
+    return i >= v->host_at && i < v->host_at + v->host_len && (i == v->host_at || s.ptr[i - 1] == '.');
+}
+
 static bool fits_host(struct span p, struct span s, const struct request_view *v, bool whole)
 {
-    size_t end = v->host_at + v->host_len;
-    for (size_t i = v->host_at; i < end; i++)
-        if ((i == v->host_at || s.ptr[i - 1] == '.') && fits_here(p, span_skip(s, i), whole))
+    for (size_t i = v->host_at; i < v->host_at + v->host_len; i++)
+        if (is_label_start(s, v, i) && fits_here(p, span_skip(s, i), whole))
             return true;
     return false;
 }
 
-bool easylist_pattern_fits(const struct easylist_rule *r, const struct request_view *v)
+bool easylist_pattern_fits(const struct easylist_rule *r, const struct request_view *v, size_t at)
 {
     struct span p = span_of(r->pattern, r->len), s = r->flags & EASYLIST_MATCH_CASE ? v->url : v->folded;
     bool whole = r->flags & EASYLIST_END;
+    if (at != EASYLIST_NOWHERE && r->key_at != EASYLIST_NOWHERE) { // there is one place only where it can begin
+        size_t first = at - r->key_at;
+        if (at < r->key_at || (r->flags & EASYLIST_START && first) || (r->flags & EASYLIST_HOST && !is_label_start(s, v, first)))
+            return false;
+        return fits_here(p, span_skip(s, first), whole);
+    }
     if (r->flags & EASYLIST_HOST)
         return fits_host(p, s, v, whole);
     if (r->flags & EASYLIST_START)
@@ -95,9 +100,14 @@ uint32_t easylist_host_key(struct span host)
     return token_hash(host) | 1u << 31; // apart from the tokens, which have this bit clear
 }
 
+// A pattern with capitals is found by what it is without them.
 static uint32_t token_key(struct span token)
 {
-    uint32_t h = token_hash(token) & ~(1u << 31);
+    char lower[64];
+    size_t n = MIN(token.len, sizeof lower);
+    for (size_t i = 0; i < n; i++)
+        lower[i] = (char)ascii_lower((unsigned char)token.ptr[i]);
+    uint32_t h = token_hash(span_of(lower, n)) & ~(1u << 31);
     return h ? h : 1;
 }
 
@@ -119,25 +129,41 @@ static bool is_bounded(const struct easylist_rule *r, size_t first, size_t end)
     return before && behind;
 }
 
-uint32_t easylist_key(const struct easylist_rule *r, const uint32_t *counts)
+unsigned easylist_keys(const struct easylist_rule *r, struct easylist_key out[EASYLIST_KEYS_MAX])
 {
-    uint32_t best = 0, best_count = UINT32_MAX;
-    if (r->flags & (EASYLIST_REGEX | EASYLIST_MATCH_CASE))
+    unsigned n = 0;
+    size_t star = span_find(span_of(r->pattern, r->len), '*');
+    if (r->flags & EASYLIST_REGEX)
         return 0;
-    struct span host = r->flags & EASYLIST_HOST ? whole_host(r) : SPAN_NONE;
+    struct span host = (r->flags & (EASYLIST_HOST | EASYLIST_MATCH_CASE)) == EASYLIST_HOST ? whole_host(r) : SPAN_NONE;
     if (host.ptr)
-        return easylist_host_key(host);
-    for (size_t i = 0, first = 0; i <= r->len; i++) {
+        out[n++] = (struct easylist_key){easylist_host_key(host), 0};
+    // What is in the host stands for less than the whole of it.
+    for (size_t i = host.len, first = host.len; i <= r->len && n < EASYLIST_KEYS_MAX; i++) {
         if (i < r->len && ascii_is_alnum((unsigned char)r->pattern[i]))
             continue;
-        if (i > first + 1 && is_bounded(r, first, i)) {
-            uint32_t key = token_key(span_of(r->pattern + first, i - first)), n = counts ? counts[key & 0xffff] : 0;
-            if (n < best_count) {
-                best = key;
-                best_count = n;
-            }
-        }
+        if (i > first + 1 && i - first <= 64 && is_bounded(r, first, i))
+            out[n++] = (struct easylist_key){token_key(span_of(r->pattern + first, i - first)), (uint16_t)(first < star ? first : EASYLIST_NOWHERE)};
         first = i + 1;
     }
-    return best;
+    return n;
+}
+
+unsigned easylist_grams(const struct easylist_rule *r, struct easylist_key out[EASYLIST_KEYS_MAX])
+{
+    size_t star = span_find(span_of(r->pattern, r->len), '*');
+    unsigned n = 0;
+    if (r->flags & EASYLIST_REGEX)
+        return easylist_regex_grams(span_skip(pattern_text(r->extra->regex), 1), out);
+    for (size_t i = 0; i + EASYLIST_GRAM_BYTES <= r->len && n < EASYLIST_KEYS_MAX; i++) {
+        char lower[EASYLIST_GRAM_BYTES];
+        bool literal = true;
+        for (size_t k = 0; k < sizeof lower; k++) {
+            lower[k] = (char)ascii_lower((unsigned char)r->pattern[i + k]);
+            literal &= lower[k] != '*' && lower[k] != '^';
+        }
+        if (literal)
+            out[n++] = (struct easylist_key){easylist_gram(lower), (uint16_t)(i < star ? i : EASYLIST_NOWHERE)};
+    }
+    return n;
 }

@@ -131,7 +131,7 @@ static enum match match_addresses(const struct list *l, const struct condition_i
 static enum match match_regex(const struct list *l, const struct condition_input *in, struct list_place *ret)
 {
     enum match m = MATCH_NO;
-    const struct request_view *v = l->n_regexes ? request_view(in) : NULL;
+    struct request_view *v = l->n_regexes ? request_view(in) : NULL;
     if (l->n_regexes && !v)
         return MATCH_UNSURE;
     for (const struct list_regex *r = l->regexes; r && m != MATCH_YES; r = r->next) {
@@ -145,7 +145,7 @@ static enum match match_regex(const struct list *l, const struct condition_input
 
 static enum match match_urls(const struct list *l, const struct condition_input *in, struct list_place *ret)
 {
-    const struct request_view *v = l->urls.n ? request_view(in) : NULL;
+    struct request_view *v = l->urls.n ? request_view(in) : NULL;
     if (!l->urls.n)
         return MATCH_NO;
     return !v ? MATCH_UNSURE : url_index_find(&l->urls, v->bare, ret) ? MATCH_YES : MATCH_NO;
@@ -153,7 +153,7 @@ static enum match match_urls(const struct list *l, const struct condition_input 
 
 static enum match match_rules(const struct list *l, const struct condition_input *in, struct list_place *ret)
 {
-    const struct request_view *v = l->rules.n_rules ? request_view(in) : NULL;
+    struct request_view *v = l->rules.n_rules ? request_view(in) : NULL;
     if (!l->rules.n_rules)
         return MATCH_NO;
     return v ? easylist_match(&l->rules, v, in, ret) : MATCH_UNSURE;
@@ -187,7 +187,7 @@ bool list_cleans_queries(const struct list *l)
 
 enum err list_clean_query(const struct list *l, const struct condition_input *in, struct span query, struct span *ret)
 {
-    const struct request_view *v = list_cleans_queries(l) && query.len ? request_view(in) : NULL;
+    struct request_view *v = list_cleans_queries(l) && query.len ? request_view(in) : NULL;
     *ret = query;
     if (!list_cleans_queries(l) || !query.len)
         return ERR_OK;

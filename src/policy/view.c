@@ -54,12 +54,15 @@ uint32_t token_hash(struct span token)
 static bool find_tokens(struct request_view *v, struct arena *a)
 {
     struct span s = v->folded;
-    v->tokens = (uint32_t *)arena_alloc(a, (s.len / 2 + 1) * sizeof *v->tokens);
+    v->tokens = (uint32_t *)arena_alloc(a, (s.len / 2 + 1) * 2 * sizeof *v->tokens);
+    v->token_at = v->tokens ? v->tokens + s.len / 2 + 1 : NULL;
     for (size_t i = 0, first = 0; v->tokens && i <= s.len; i++) {
         if (i < s.len && ascii_is_alnum((unsigned char)s.ptr[i]))
             continue;
-        if (i > first + 1)
+        if (i > first + 1) {
+            v->token_at[v->n_tokens] = (uint32_t)first;
             v->tokens[v->n_tokens++] = token_hash(span_of(s.ptr + first, i - first));
+        }
         first = i + 1;
     }
     return v->tokens != NULL;
@@ -159,7 +162,14 @@ static enum party party_of(const struct condition_input *in, struct span page)
     return same_party(in->req->authority.host, page) ? PARTY_FIRST : PARTY_THIRD;
 }
 
-const struct request_view *request_view(const struct condition_input *in)
+enum party request_party(struct request_view *v, const struct condition_input *in)
+{
+    if (!v->party)
+        v->party = party_of(in, v->page);
+    return v->party;
+}
+
+struct request_view *request_view(const struct condition_input *in)
 {
     if (in->view && *in->view)
         return *in->view;
@@ -176,7 +186,6 @@ const struct request_view *request_view(const struct condition_input *in)
     v->page = host_in(fields_value(f, FIELD_REFERER), in->arena);
     if (!v->page.len)
         v->page = host_in(fields_value(f, FIELD_ORIGIN), in->arena);
-    v->party = party_of(in, v->page);
     if (in->view)
         *in->view = v;
     return v;

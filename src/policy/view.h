@@ -22,7 +22,7 @@ enum resource_type {
     RESOURCE_ANY = (1 << 12) - 1,
 };
 
-enum party { PARTY_UNKNOWN, PARTY_FIRST, PARTY_THIRD };
+enum party { PARTY_NOT_ASKED, PARTY_UNKNOWN, PARTY_FIRST, PARTY_THIRD };
 
 struct request_view {
     struct span url;    // SCHEME://HOST[:PORT]PATH[?QUERY], the port where it is not the scheme's own
@@ -31,13 +31,15 @@ struct request_view {
     size_t host_at, host_len; // in url
     unsigned type;      // one enum resource_type, or 0: it does not show
     struct span page;   // host of the page that asks, by Referer or Origin; empty: unknown
-    enum party party;
-    uint32_t *tokens; // hashes of the runs of letters and digits in folded
+    enum party party;   // request_party
+    uint32_t *tokens, *token_at; // hashes of the runs of letters and digits in folded, and where these begin
     unsigned n_tokens;
 };
 
 /// The request's view; NULL when memory is out. Lives in the request's arena.
-const struct request_view *request_view(const struct condition_input *in);
+struct request_view *request_view(const struct condition_input *in);
+/// Whether what is asked for belongs to the page that asks; not PARTY_NOT_ASKED.
+enum party request_party(struct request_view *v, const struct condition_input *in);
 /// Whether two hosts belong to one registrable domain (by the public suffix list); addresses only to themselves.
 bool same_party(struct span host, struct span other);
 /// The hash under which a token is found.

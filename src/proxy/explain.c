@@ -16,7 +16,7 @@ struct asked {
     struct exchange x;
     struct request req;
     struct condition_input in;
-    const struct request_view *view;
+    struct request_view *view;
     struct list_hit hit;
     struct response_facts answer;
     const char *why;

@@ -11,10 +11,10 @@ static enum err third_party(struct exchange *x, bool *ret)
     enum err e = ERR_OK;
     if (!x->policy)
         e = decide_input(x, &in);
-    const struct request_view *v = e ? NULL : request_view(x->policy ? &x->policy->in : &in);
+    struct request_view *v = e ? NULL : request_view(x->policy ? &x->policy->in : &in);
     if (!v)
         return ERR_NO_MEMORY;
-    *ret = v->party == PARTY_THIRD;
+    *ret = request_party(v, x->policy ? &x->policy->in : &in) == PARTY_THIRD;
     return ERR_OK;
 }
 

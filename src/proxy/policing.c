@@ -218,7 +218,7 @@ static enum err decide_name(struct exchange *x, struct span name)
     struct policy_state *s = x->policy;
     struct request req = *x->req;
     struct condition_input in = s->in;
-    const struct request_view *view = NULL;
+    struct request_view *view = NULL;
     struct policy_outcome o;
     if (!name.len || span_eq(name, x->req->authority.host))
         return ERR_OK;

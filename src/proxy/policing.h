@@ -12,7 +12,7 @@
 /// What the policy knows of an exchange; in its arena.
 struct policy_state {
     struct condition_input in;
-    const struct request_view *view;
+    struct request_view *view;
     struct list_hit hit;
     struct policy_outcome outcome;
     struct dns_answer dest; // what the host resolves to; n 0: nobody has asked

@@ -66,7 +66,7 @@ static enum err answer_pixel(struct exchange *x, const struct response_facts *f)
 // Who went to it in a window of its own is told; in a page there is nothing.
 static enum err answer_media(struct exchange *x)
 {
-    const struct request_view *v = request_view(&x->policy->in);
+    struct request_view *v = request_view(&x->policy->in);
     if (!v)
         return ERR_NO_MEMORY;
     if (v->type == RESOURCE_DOCUMENT)
@@ -79,20 +79,20 @@ static enum err answer_media(struct exchange *x)
 
 static bool is_third_party(struct exchange *x)
 {
-    const struct request_view *v = request_view(&x->policy->in);
-    return v && v->party == PARTY_THIRD;
+    struct request_view *v = request_view(&x->policy->in);
+    return v && request_party(v, &x->policy->in) == PARTY_THIRD;
 }
 
 enum err strip_request(struct exchange *x)
 {
-    const struct request_view *v = request_view(&x->policy->in);
+    struct request_view *v = request_view(&x->policy->in);
     if (!v)
         return ERR_NO_MEMORY;
-    if (v->type == RESOURCE_PING && v->party != PARTY_FIRST && !x->tunnel_wanted) {
+    if (v->type == RESOURCE_PING && request_party(v, &x->policy->in) != PARTY_FIRST && !x->tunnel_wanted) {
         strip_begin(x);
         return page_text(204, SPAN(""), &x->resp, &x->content);
     }
-    if (v->party == PARTY_THIRD)
+    if (request_party(v, &x->policy->in) == PARTY_THIRD)
         fields_remove(&x->req->fields, FIELD_COOKIE);
     return privacy_clean_query(x->req->query, x->arena, &x->req->query);
 }
