@@ -3,7 +3,7 @@
 
 #include "base/ascii.h"
 #include "base/check.h"
-#include "http/h1_lines.h"
+#include "http/h1_scan.h"
 
 static const struct {
     struct span name;
@@ -236,13 +236,9 @@ bool list_has(struct span list, struct span token)
 }
 
 #define T 1 // tchar
-#define V 2 // may stand in a field value
 static const uint8_t classes[256] = {
-    ['\t'] = V, [' '] = V, ['!'] = T | V, ['"'] = V, ['#'] = T | V, ['$'] = T | V, ['%'] = T | V, ['&'] = T | V,
-    ['\''] = T | V, ['('] = V, [')'] = V, ['*'] = T | V, ['+'] = T | V, [','] = V, ['-'] = T | V, ['.'] = T | V, ['/'] = V,
-    ['0' ... '9'] = T | V, [':'] = V, [';'] = V, ['<'] = V, ['='] = V, ['>'] = V, ['?'] = V, ['@'] = V,
-    ['A' ... 'Z'] = T | V, ['['] = V, ['\\'] = V, [']'] = V, ['^'] = T | V, ['_'] = T | V, ['`'] = T | V,
-    ['a' ... 'z'] = T | V, ['{'] = V, ['|'] = T | V, ['}'] = V, ['~'] = T | V, [0x80 ... 0xff] = V,
+    ['!'] = T, ['#'] = T, ['$'] = T, ['%'] = T, ['&'] = T, ['\''] = T, ['*'] = T, ['+'] = T, ['-'] = T, ['.'] = T,
+    ['0' ... '9'] = T, ['A' ... 'Z'] = T, ['^'] = T, ['_'] = T, ['`'] = T, ['a' ... 'z'] = T, ['|'] = T, ['~'] = T,
 };
 
 bool http_is_tchar(unsigned char c)
@@ -260,14 +256,9 @@ bool http_is_token(struct span s)
 
 bool http_is_field_value(struct span s)
 {
-    size_t i = 0;
-    for (uint64_t w; s.len - i >= 8; i += 8) {
-        memcpy(&w, s.ptr + i, 8);
-        if (word_has_control(w))
-            break;
-    }
-    for (; i < s.len; i++)
-        if (!(classes[(unsigned char)s.ptr[i]] & V))
-            return false;
-    return s.len == 0 || (s.ptr[0] != ' ' && s.ptr[0] != '\t' && s.ptr[s.len - 1] != ' ' && s.ptr[s.len - 1] != '\t');
+    if (s.len == 0)
+        return true;
+    const char *end = s.ptr + s.len;
+    bool spaced = s.ptr[0] == ' ' || s.ptr[0] == '\t' || end[-1] == ' ' || end[-1] == '\t';
+    return !spaced && scan_value(s.ptr, end) == end;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Heads of HTTP/1 messages: finding their end, and reading the lines (RFC 9112 2 to 5).
 #include "http/h1_lines.h"
+#include "http/h1_scan.h"
 
 #include "base/ascii.h"
 #include "base/num.h"
@@ -67,28 +68,6 @@ enum err h1_head_scan(struct h1_head *h, const char *buf, size_t len, bool is_re
 
 // ---- Lines
 
-// The end of a field value that begins at p: the CR. NULL for an octet that may not stand there.
-static const char *value_end(const char *p, const char *end)
-{
-    for (;;) {
-        while (end - p >= 8) {
-            uint64_t w;
-            memcpy(&w, p, 8);
-            if (word_has_control(w))
-                break;
-            p += 8;
-        }
-        const char *stop = end - p > 8 ? p + 8 : end;
-        for (; p < stop; p++) {
-            unsigned char c = (unsigned char)*p;
-            if (unlikely((c < 0x20 && c != '\t') || c == 0x7f))
-                return c == '\r' ? p : NULL;
-        }
-        if (p == end)
-            return NULL;
-    }
-}
-
 enum err h1_lines_parse(struct span lines, struct fields *ret)
 {
     const char *p = lines.ptr, *end = p + lines.len;
@@ -103,8 +82,8 @@ enum err h1_lines_parse(struct span lines, struct fields *ret)
         while (p < end && (*p == ' ' || *p == '\t'))
             p++;
         const char *value = p;
-        p = value_end(p, end);
-        if (!p || end - p < 2 || p[1] != '\n')
+        p = scan_value(p, end);
+        if (end - p < 2 || p[0] != '\r' || p[1] != '\n')
             return ERR_BAD_FIELD;
         enum err e = fields_add_named(ret, n, span_trim(span_of(value, (size_t)(p - value))));
         if (e)

@@ -11,13 +11,4 @@ MUST_USE enum err h1_lines_parse(struct span lines, struct fields *ret);
 MUST_USE enum err h1_request_line(struct span line, struct span *ret_method, struct span *ret_target, enum http_version *ret_version);
 MUST_USE enum err h1_status_line(struct span line, enum http_version *ret_version, unsigned *ret_status, struct span *ret_reason);
 
-// Whether one of eight octets is a control character or DEL. (May say so of an HTAB or an octet that only borders on one; the caller looks
-// closer then.)
-static inline bool word_has_control(uint64_t w)
-{
-    uint64_t below = (w - UINT64_C(0x2020202020202020)) & ~w & UINT64_C(0x8080808080808080);
-    uint64_t del = w ^ UINT64_C(0x7f7f7f7f7f7f7f7f);
-    return (below | ((del - UINT64_C(0x0101010101010101)) & ~del & UINT64_C(0x8080808080808080))) != 0;
-}
-
 #endif

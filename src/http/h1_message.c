@@ -5,7 +5,7 @@
 
 static struct span first_line(const char *buf, const struct h1_head *h, size_t *ret_next)
 {
-    size_t start = buf[0] == '\r' ? 2 : 0;
+    size_t start = h->end >= 2 && buf[0] == '\r' && buf[1] == '\n' ? 2 : 0; // one empty line before a request (RFC 9112 2.2)
     const char *lf = (const char *)memchr(buf + start, '\n', h->end - start);
     *ret_next = (size_t)(lf - buf) + 1;
     return span_of(buf + start, *ret_next - start - 2);

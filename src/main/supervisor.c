@@ -195,6 +195,25 @@ static void raise_file_limit(void)
     }
 }
 
+// Whether weir can run at all with the descriptors that it may have. (Whether they will do for all clients of the limits: `weir doctor`.)
+static bool has_enough_files(const struct supervisor *s)
+{
+    enum { OF_PROCESS = 24, OF_THREAD = 4 };
+    struct rlimit r;
+    unsigned n;
+    (void)generation_listeners(s->gen, &n);
+    unsigned long long needed = OF_PROCESS + (unsigned long long)s->n_threads * (OF_THREAD + n);
+    if (getrlimit(RLIMIT_NOFILE, &r) || r.rlim_cur == RLIM_INFINITY)
+        return true;
+    unsigned long long have = r.rlim_cur;
+    if (have < needed) {
+        fprintf(stderr, "weir: Only %llu files may be open, and %u threads with %u listeners need %llu at the least: raise the limit (ulimit -n, or LimitNOFILE= of the unit) or lower `threads`.\n",
+                have, s->n_threads, n, needed);
+        return false;
+    }
+    return true;
+}
+
 // Listeners, log and control socket: what was handed over, and what is missing.
 static int open_all(struct supervisor *s)
 {
@@ -221,7 +240,7 @@ static int begin(struct supervisor *s)
         return 2;
     s->number++;
     s->n_threads = supervisor_count_threads(generation_conf(s->gen));
-    return open_all(s);
+    return has_enough_files(s) ? open_all(s) : 1;
 }
 
 // The same, with the version before us to go back to.

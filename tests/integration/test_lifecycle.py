@@ -7,13 +7,14 @@ import pathlib
 import re
 import signal
 import socket
+import subprocess
 import threading
 import time
 
 import pytest
 
 from http1 import Closed, connect, request
-from process import Weir, accepts, free_port, run_weir, wait_until
+from process import Weir, accepts, free_port, run_weir, wait_until, weir_binary
 
 HELLO = """
 log access off
@@ -73,6 +74,16 @@ def test_a_taken_port(weir, folder):
         (folder / "weir.conf").write_text(HELLO.replace("@http@", str(port)))
         done = run_weir(folder, "run", "-c", "weir.conf")
         assert done.returncode == 1 and f"127.0.0.1:{port}" in done.stderr
+
+
+def test_too_few_descriptors(folder):
+    """One sentence that says what is needed and what to do; nothing listens."""
+    port = free_port()
+    (folder / "weir.conf").write_text(HELLO.replace("@http@", str(port)))
+    done = subprocess.run(["sh", "-c", 'ulimit -n 20 && exec "$@"', "sh", weir_binary(), "run", "-c", "weir.conf"], cwd=folder,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=30)
+    assert done.returncode == 1
+    assert re.fullmatch(r"weir: Only 20 files may be open, and \d+ threads? .* need \d+ .*raise the limit \(ulimit -n.*\n", done.stderr)
 
 
 def test_a_second_weir_on_the_same_ports(weir, folder):

@@ -130,7 +130,8 @@ static enum strict request_line(struct strict_message *m, struct strict_text l)
 
 static enum strict status_line(struct strict_message *m, struct strict_text l)
 {
-    if (l.n < 13 || !version(m, (struct strict_text){l.p, 8}) || l.p[8] != ' ' || l.p[12] != ' ')
+    // The space behind the status is often left out where no reason follows.
+    if (l.n < 12 || !version(m, (struct strict_text){l.p, 8}) || l.p[8] != ' ' || (l.n > 12 && l.p[12] != ' '))
         return bad(m, "no status line");
     for (unsigned i = 9; i < 12; i++) {
         if (l.p[i] < '0' || l.p[i] > '9')
@@ -140,7 +141,7 @@ static enum strict status_line(struct strict_message *m, struct strict_text l)
     for (size_t i = 13; i < l.n; i++)
         if (((unsigned char)l.p[i] < ' ' && l.p[i] != '\t') || l.p[i] == 0x7f)
             return bad(m, "a control character in the reason phrase");
-    return m->status >= 100 && m->status < 600 ? STRICT_WHOLE : bad(m, "no status");
+    return m->status >= 100 ? STRICT_WHOLE : bad(m, "no status");
 }
 
 // RFC 9112 6.3, for a message that may have content. *ret_length is that of STRICT_LENGTH.

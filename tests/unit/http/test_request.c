@@ -27,6 +27,8 @@ static void refused(void **state)
         {SPAN_INIT("GET  / HTTP/1.1\r\nHost: a\r\n\r\n"), ERR_BAD_REQUEST_LINE},
         {SPAN_INIT("GET /\r\nHost: a\r\n\r\n"), ERR_BAD_REQUEST_LINE},
         {SPAN_INIT("GET\r\n\r\n"), ERR_BAD_REQUEST_LINE},
+        {SPAN_INIT("\rGET / HTTP/1.1\r\nHost: a\r\n\r\n"), ERR_BAD_REQUEST_LINE},
+        {SPAN_INIT("\rXGET / HTTP/1.1\r\nHost: a\r\n\r\n"), ERR_BAD_REQUEST_LINE},
         {SPAN_INIT("GET\t/ HTTP/1.1\r\n\r\n"), ERR_BAD_REQUEST_LINE},
         {SPAN_INIT("G[T / HTTP/1.1\r\nHost: a\r\n\r\n"), ERR_BAD_REQUEST_LINE},
         {SPAN_INIT("GET /a b HTTP/1.1\r\nHost: a\r\n\r\n"), ERR_BAD_VERSION},
