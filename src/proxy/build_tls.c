@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "proxy/build.h"
+#include "proxy/handshake.h"
 #include "proxy/passthrough.h"
 
 static const struct span protocols = SPAN_INIT("\x02h2\x08http/1.1");
@@ -83,7 +84,7 @@ static void secure(struct listener *l, bool passes)
 {
     l->settings.scheme = SPAN("https");
     if (l->settings.secure != passthrough_accept)
-        l->settings.secure = passes ? passthrough_accept : tls_accept;
+        l->settings.secure = passes ? passthrough_accept : handshake_accept;
     l->settings.secure_arg = &l->tls;
     l->settings.alpn = protocols;
 }

@@ -5,6 +5,7 @@
 #include "proxy/affinity.h"
 #include "proxy/connection.h"
 #include "proxy/decide.h"
+#include "proxy/handshake.h"
 #include "proxy/request_id.h"
 #include "proxy/thread.h"
 #include "proxy/throttles.h"
@@ -239,8 +240,10 @@ enum err passthrough_accept(struct transport *t, const struct client_settings *s
         pass_on(c, site, early, span_str(name));
         return ERR_EOF;
     }
-    if (!e || e == ERR_BAD_REQUEST)
+    if (!e || e == ERR_BAD_REQUEST) {
         e = tls_accept_early(t, s, early, deadline);
+        handshake_note(t, e);
+    }
     chunk_unref(early);
     return e;
 }

@@ -11,7 +11,7 @@ import xml.etree.ElementTree
 import certs
 from certs import connect_tls
 from http1 import connect, request
-from process import need, need_shared
+from process import need, need_shared, wait_until
 
 CONF = """
 log access off
@@ -89,3 +89,28 @@ def test_a_crowd_of_handshakes(weir):
         for t in threads:
             t.join()
     assert not failed and len(done) == 120
+
+
+def test_handshakes_are_counted(weir):
+    w = weir("dashboard 127.0.0.1:@metrics@\n" + CONF, files=files())
+
+    def count(name):
+        with connect(w.metrics) as c:
+            text = c.ask(request(target="/metrics", host="localhost")).body.decode()
+        found = re.search(rf'^{name}\{{listener="127.0.0.1:{w.https}",?\}} (\S+)', text, re.M)
+        return int(float(found[1])) if found else 0
+    before = count("weir_tls_handshake_failures_total")
+    context = certs.context()
+    with connect_tls(w.https, context=context) as c:
+        assert c.ask(request()).status == 200
+        session = c.sock.session
+    with connect_tls(w.https, context=context, session=session) as c:
+        assert c.ask(request()).status == 200
+    for _ in range(2):
+        try:
+            connect_tls(w.https, "unknown.test").close()
+            raise AssertionError("an unknown name was served")
+        except ssl.SSLError:
+            pass
+    assert count("weir_tls_handshakes_total") == 2 and count("weir_tls_resumed_total") == 1
+    wait_until(lambda: count("weir_tls_handshake_failures_total") >= before + 2, what="failures in the count")
