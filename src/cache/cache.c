@@ -13,6 +13,7 @@ enum {
     DISK_WAIT_MS = 3000, // for the index of a disk tier, before the first request
     CACHES_MAX = 64,     // of a process, which one purge reaches
     EVICT_BATCH = 16,    // freed after one lock
+    TRIES_MAX = 4,       // looked at in one shard before the next one's turn
 };
 
 // ---- The process's caches. They are never freed, for their content may outlive its place in the index; one that nobody refers
@@ -353,10 +354,11 @@ static void move_to_main(struct shard *s, struct cache_object *o)
     list_push_front(&s->main, &o->fifo);
 }
 
-// The next to go, unlinked; NULL where the shard is empty.
+// The next to go, unlinked; NULL where the shard is empty, or has shown only what is used: that got less, and others' shards are looked at
+// before it is looked at again.
 static struct cache_object *evict_one(struct cache *c, struct shard *s)
 {
-    for (;;) {
+    for (unsigned tried = 0; tried < TRIES_MAX; tried++) {
         bool small = !list_empty(&s->small) &&
                      (list_empty(&s->main) || s->small_bytes * 100 > (s->small_bytes + s->main_bytes) * SMALL_PERCENT);
         if (!small && list_empty(&s->main))
@@ -369,12 +371,14 @@ static struct cache_object *evict_one(struct cache *c, struct shard *s)
         } else if (!small && uses > 0) {
             atomic_store_explicit(&o->uses, uses - 1, memory_order_relaxed);
             move_to_main(s, o);
+            return NULL;
         } else {
             (void)sketch_add(&s->sketch, o->key.hash, 1);
             index_unlink(c, s, o);
             return o;
         }
     }
+    return NULL;
 }
 
 static bool is_full(struct cache *c, uint64_t evicted)
@@ -399,12 +403,12 @@ bool cache_make_room(struct cache *c)
             if (i + 1 >= MAX(1U, (unsigned)(s->n_objects / 16)))
                 break; // the others' turn
         }
+        bool none = list_empty(&gone), nothing = s->n_objects == 0;
         pthread_mutex_unlock(&s->lock);
-        bool none = list_empty(&gone);
         if (!none)
             atomic_fetch_add_explicit(&c->evicted, 1, memory_order_relaxed);
         free_all(&gone);
-        empty = none ? empty + 1 : 0;
+        empty = none && nothing ? empty + 1 : 0;
         if (empty >= CACHE_SHARDS)
             return !is_full(c, 0);
     }
