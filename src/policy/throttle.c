@@ -145,6 +145,22 @@ bool throttle_take(struct throttle_table *t, const struct throttle_key *k, uint6
     return ok;
 }
 
+uint64_t throttle_charge(struct throttle_table *t, const struct throttle_key *k, uint64_t cost_ns, uint64_t now_ns)
+{
+    pthread_mutex_t *lock;
+    struct throttle_slot *bucket = bucket_of(t, k, &lock);
+    uint64_t wait_ns = cost_ns;
+    pthread_mutex_lock(lock);
+    struct throttle_slot *s = find(bucket, k, SLOT_RATE);
+    if (s) {
+        give(s, k, SLOT_RATE);
+        s->value = MAX(s->value, now_ns) + cost_ns;
+        wait_ns = s->value - now_ns;
+    }
+    pthread_mutex_unlock(lock);
+    return wait_ns;
+}
+
 enum throttle_entry throttle_enter(struct throttle_table *t, const struct throttle_key *k, uint32_t max, struct throttle_slot **ret_slot)
 {
     pthread_mutex_t *lock;

@@ -36,6 +36,10 @@ void throttle_table_free(struct throttle_table *t);
 bool throttle_take(struct throttle_table *t, const struct throttle_key *k, uint64_t interval_ns, uint32_t burst, uint64_t now_ns,
                    uint64_t *ret_wait_ns);
 
+/// What cost_ns buys is used now, whatever was before; gives how long (ns) until all that was charged is paid for. Where the table has no
+/// place for the key only this is.
+uint64_t throttle_charge(struct throttle_table *t, const struct throttle_key *k, uint64_t cost_ns, uint64_t now_ns);
+
 struct throttle_slot;
 enum throttle_entry { THROTTLE_ENTERED, THROTTLE_FULL, THROTTLE_UNCOUNTED };
 /// One more is held, where fewer than max are. *ret_slot is for throttle_leave (THROTTLE_ENTERED only). THROTTLE_UNCOUNTED: the table has

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Forward proxies: egress, policy.
 #include "proxy/guard.h"
-#include "proxy/throttles.h"
+#include "proxy/bandwidth.h"
 
 #include "base/num.h"
 
@@ -117,6 +117,7 @@ void build_proxy(struct builder *b, const struct conf_stmt *s)
     p->compress = build_compress(b, s, NULL);
     p->cache = build_cache_use(b, s, NULL);
     build_parents(b, s, &p->parents);
+    p->bandwidths = build_bandwidths(b, s, arena_printf(b->a, "proxy %.*s", SPAN_ARG(p->name)));
     rules_new(&b->cond, s, &p->clients);
     p->guard = build_guard(b, s, NULL);
     p->throttles = build_throttles(b, s, arena_printf(b->a, "proxy %.*s", SPAN_ARG(p->name)));

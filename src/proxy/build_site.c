@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A site with its routes.
-#include "proxy/throttles.h"
+#include "proxy/bandwidth.h"
 
 struct site *build_site(struct builder *b, const struct conf_stmt *s)
 {
@@ -18,6 +18,7 @@ struct site *build_site(struct builder *b, const struct conf_stmt *s)
     rules_new(&b->cond, s, &site->deny);
     build_fields(b, s, &site->fields);
     site->throttles = build_throttles(b, s, arena_printf(b->a, "site %.*s", SPAN_ARG(site->name)));
+    site->bandwidths = build_bandwidths(b, s, arena_printf(b->a, "site %.*s", SPAN_ARG(site->name)));
     site->tls = build_tls(b, s);
     struct timeouts t = build_timeouts(s, &b->g->timeouts);
     const struct auth *auth = auth_new(&b->cond, s, NULL);

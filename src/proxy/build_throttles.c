@@ -79,6 +79,13 @@ static uint64_t owner_of(struct builder *b, const struct conf_stmt *s, struct sp
     return text.ptr ? hash_keyed(text) : 0;
 }
 
+void build_throttle_key(struct builder *b, const struct conf_stmt *s, struct span scope, unsigned nth, struct throttle *t)
+{
+    t->owner = owner_of(b, s, scope, nth);
+    t->where = conf_where(b->conf, s);
+    build_key(b, s, t);
+}
+
 // `limit body` is build_guard.c's.
 static bool is_of_content(const struct conf_stmt *s)
 {
@@ -103,10 +110,8 @@ const struct throttles *build_throttles(struct builder *b, const struct conf_stm
         struct throttle *t = &v[ts->n++];
         struct span word = s->args[0].text;
         t->kind = span_eq(word, SPAN("rate")) ? THROTTLE_RATE : span_eq(word, SPAN("requests")) ? THROTTLE_REQUESTS : THROTTLE_CONNECTIONS;
-        t->where = conf_where(b->conf, s);
-        t->owner = owner_of(b, s, scope, ts->n);
         build_amount(b, s, t);
-        build_key(b, s, t);
+        build_throttle_key(b, s, scope, ts->n, t);
     }
     return ts;
 }

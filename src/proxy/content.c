@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/content.h"
 
-#include "proxy/policing.h"
+#include "proxy/pace.h"
 
 // Content of unknown length is made while it goes: a client may be waiting for the part that is there (event streams).
 static enum filter_more more_to_come(const struct exchange *x, bool end, bool idle)
@@ -9,20 +9,20 @@ static enum filter_more more_to_come(const struct exchange *x, bool end, bool id
     return end ? FILTER_END : idle && x->resp.framing.kind != FRAMING_LENGTH ? FILTER_FLUSH : FILTER_MORE;
 }
 
-// `throttle`: in pieces, each followed by the time that it costs.
+// `throttle` and `bandwidth`: in pieces, each followed by the time that it costs.
 static enum err send_paced(struct exchange *x, struct chunkq *q, bool end, const struct fields *trailers)
 {
     struct chunkq piece;
     chunkq_init(&piece);
     enum err e = ERR_OK;
     do {
-        size_t n = MIN(q->bytes, policing_piece(x, SIZE_MAX));
+        size_t n = MIN(q->bytes, pace_piece(x, SIZE_MAX));
         e = chunkq_move(&piece, q, n);
         bool last = end && !q->bytes;
         if (!e)
             e = x->client->ops->send(x->client, &piece, last, last ? trailers : NULL);
         if (!e)
-            e = policing_pace(x, n);
+            e = pace_down(x, n);
     } while (!e && q->bytes);
     chunkq_fini(&piece);
     return e;
@@ -30,14 +30,14 @@ static enum err send_paced(struct exchange *x, struct chunkq *q, bool end, const
 
 static enum err send_out(struct exchange *x, struct chunkq *q, bool end, const struct fields *trailers)
 {
-    return policing_is_paced(x) ? send_paced(x, q, end, trailers) : x->client->ops->send(x->client, q, end, trailers);
+    return pace_is_set(x) ? send_paced(x, q, end, trailers) : x->client->ops->send(x->client, q, end, trailers);
 }
 
 // The head, with what content may go with it.
 static enum err send_out_head(struct exchange *x, struct chunkq *q, bool end)
 {
     struct chunkq none;
-    if (!policing_is_paced(x) || !q->bytes || x->req->method == METHOD_HEAD)
+    if (!pace_is_set(x) || !q->bytes || x->req->method == METHOD_HEAD)
         return x->client->ops->send_head(x->client, &x->resp, q, end);
     chunkq_init(&none);
     enum err e = x->client->ops->send_head(x->client, &x->resp, &none, false);

@@ -138,6 +138,7 @@ struct site {
     struct site_tls secure;
     const struct route *passthrough; // its only route, where TLS is passed on as it is; otherwise NULL
     struct span where;
+    const struct bandwidths *bandwidths; // NULL: none
     struct metric_set *metrics;
 };
 
@@ -170,6 +171,7 @@ struct proxy {
     const struct text *policy_texts; // one a rule: redirect's URL, respond's text
     const struct auth *auth;         // NULL: users need not show who they are
     enum privacy privacy;
+    const struct bandwidths *bandwidths; // NULL: none
     struct parent_rules parents;     // of other proxies that requests go through
     const struct compress *compress; // NULL: none
     const struct cache_use *cache;   // the same

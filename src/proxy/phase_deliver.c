@@ -6,7 +6,7 @@
 #include "proxy/content.h"
 #include "proxy/exchange.h"
 #include "proxy/guard.h"
-#include "proxy/policing.h"
+#include "proxy/pace.h"
 #include "proxy/tunnel.h"
 #include "proxy/upload.h"
 
@@ -23,9 +23,9 @@ enum {
 static enum err first_content(struct exchange *x, struct chunkq *q)
 {
     struct upstream_stream *u = x->upstream;
-    while (!u->response_complete && q->bytes < policing_piece(x, SPLICE_MIN_BYTES) && u->ops->ready(u)) {
+    while (!u->response_complete && q->bytes < pace_piece(x, SPLICE_MIN_BYTES) && u->ops->ready(u)) {
         // What is there may be less than an octet of content (half a chunk's size): then it waits.
-        enum err e = u->ops->read(u, q, policing_piece(x, PULL_BYTES), deadline_in(x->timeouts->between_bytes));
+        enum err e = u->ops->read(u, q, pace_piece(x, PULL_BYTES), deadline_in(x->timeouts->between_bytes));
         if (e)
             return e == ERR_EOF ? ERR_OK : e;
     }
@@ -62,7 +62,7 @@ static bool try_splice(struct exchange *x, uint64_t left, enum err *ret)
 {
     struct io *from, *to;
     struct io_pipe *p;
-    if (x->filters || left < SPLICE_MIN_BYTES || policing_is_paced(x) || !(from = x->upstream->ops->raw(x->upstream)) || !(to = x->client->ops->raw(x->client)) ||
+    if (x->filters || left < SPLICE_MIN_BYTES || pace_is_set(x) || !(from = x->upstream->ops->raw(x->upstream)) || !(to = x->client->ops->raw(x->client)) ||
         !(p = io_pipe_get()))
         return false;
     *ret = splice_content(x, from, to, p, left);
@@ -77,7 +77,7 @@ static enum err relay_content(struct exchange *x, struct chunkq *q, uint64_t sen
         enum err e;
         if (try_splice(x, remaining(x, sent), &e))
             return e;
-        e = u->ops->read(u, q, policing_piece(x, PULL_BYTES), deadline_in(x->timeouts->between_bytes));
+        e = u->ops->read(u, q, pace_piece(x, PULL_BYTES), deadline_in(x->timeouts->between_bytes));
         if (e && e != ERR_EOF)
             return e;
         sent += q->bytes;
@@ -155,7 +155,7 @@ static enum err deliver_file(struct exchange *x)
     bool no_content = x->req->method == METHOD_HEAD;
     enum err e = content_send_head(x, &none, left == 0 || no_content);
     if (!e && left && !no_content) {
-        struct io *raw = x->filters ? NULL : x->client->ops->raw(x->client);
+        struct io *raw = x->filters || pace_is_set(x) ? NULL : x->client->ops->raw(x->client);
         if (raw) {
             e = io_sendfile(raw, x->file_fd, x->file_offset, left, x->client->stall_ms);
             x->client->ops->note_raw(x->client, e ? 0 : left, true);

@@ -43,7 +43,7 @@ static struct span header_value(const struct exchange *x, struct span name)
     return f ? f->value : SPAN_NONE;
 }
 
-static void key_of(const struct throttle *t, const struct exchange *x, struct throttle_key *ret)
+void throttle_key_of(const struct throttle *t, const struct exchange *x, struct throttle_key *ret)
 {
     struct span text = SPAN_NONE;
     switch (t->by) {
@@ -78,7 +78,7 @@ static enum err count_rate(struct exchange *x, const struct throttle *t, struct 
 {
     struct throttle_key k;
     uint64_t wait_ns = 0;
-    key_of(t, x, &k);
+    throttle_key_of(t, x, &k);
     if (throttle_take(table, &k, t->interval_ns, t->most, x->started_us * 1000, &wait_ns))
         return ERR_OK;
     x->retry_after_s = (unsigned)MIN((wait_ns + 999999999) / 1000000000, (uint64_t)86400);
@@ -91,7 +91,7 @@ static enum err count_request(struct exchange *x, const struct throttle *t, stru
     struct throttle_hold *h = (struct throttle_hold *)arena_alloc(x->arena, sizeof *h);
     if (!h)
         return ERR_NO_MEMORY;
-    key_of(t, x, &k);
+    throttle_key_of(t, x, &k);
     switch (throttle_enter(table, &k, t->most, &h->slot)) {
     case THROTTLE_FULL:
         return refuse(x, t, LIMIT_REQUESTS, ERR_TOO_MANY_REQUESTS);
@@ -113,7 +113,7 @@ static enum err count_connection(struct exchange *x, const struct throttle *t, s
     struct throttle_key k;
     struct throttle_slot *slot = NULL;
     struct throttle_place *p = sc->places;
-    key_of(t, x, &k);
+    throttle_key_of(t, x, &k);
     while (p && p->key.owner != t->owner)
         p = p->next;
     if (p && throttle_key_eq(&p->key, &k))

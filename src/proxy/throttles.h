@@ -31,6 +31,11 @@ struct throttles {
 /// The `limit` statements of a block; NULL where there are none (or after a mistake). scope names the block, the same over reloads.
 const struct throttles *build_throttles(struct builder *b, const struct conf_stmt *block, struct span scope);
 
+/// The key of whom an exchange counts for.
+void throttle_key_of(const struct throttle *t, const struct exchange *x, struct throttle_key *ret);
+/// The option `by` of a statement, and who owns its keys: the same over a reload where the same statement is the nth in its block (scope).
+void build_throttle_key(struct builder *b, const struct conf_stmt *s, struct span scope, unsigned nth, struct throttle *t);
+
 enum throttle_stage { THROTTLE_UNKNOWN_USER, THROTTLE_KNOWN_USER };
 /// Counts the request; an error where that is too much (x->rule and x->retry_after_s say more). Before the user is known all that
 /// does not count by users, and then what does.

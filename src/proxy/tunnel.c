@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/tunnel.h"
 
-#include "proxy/policing.h"
+#include "proxy/pace.h"
 
 enum {
     COPY_BYTES = 16 * 1024, // a read that brings this much begins a bulk transfer, which goes by splice
@@ -41,8 +41,8 @@ static enum err read_some(struct direction *d, struct chunkq *q)
     struct exchange *x = d->t->x;
     for (;;) {
         uint64_t deadline = idle_deadline(d->t);
-        enum err e = d->down ? x->upstream->ops->read(x->upstream, q, COPY_BYTES, deadline)
-                             : x->client->ops->read(x->client, q, COPY_BYTES, deadline);
+        enum err e = d->down ? x->upstream->ops->read(x->upstream, q, pace_piece(x, COPY_BYTES), deadline)
+                             : x->client->ops->read(x->client, q, pace_piece(x, COPY_BYTES), deadline);
         if ((e == ERR_TIMEOUT || e == ERR_UPSTREAM_STALLED || e == ERR_CLIENT_UPLOAD_STALLED)) {
             if (still_lives(d->t))
                 continue;
@@ -71,6 +71,7 @@ static enum err copy(struct direction *d, bool *ret_bulk)
     struct chunkq q;
     chunkq_init(&q);
     enum err e;
+    bool paced = pace_is_set(x);
     *ret_bulk = false;
     while (!(e = read_some(d, &q))) {
         bool bulk = q.bytes >= COPY_BYTES - 64;
@@ -80,11 +81,14 @@ static enum err copy(struct direction *d, bool *ret_bulk)
             if ((e = look_at_first(d, &q)))
                 break;
         }
+        size_t n = q.bytes;
         e = d->down ? x->client->ops->send(x->client, &q, false, NULL) : x->upstream->ops->send(x->upstream, &q, false, NULL);
         if (e)
             break;
+        if (paced && (e = d->down ? pace_down(x, n) : pace_up(x, n)))
+            break;
         d->t->last_ms = loop_now_ms();
-        if (bulk && d->from && d->to) {
+        if (bulk && !paced && d->from && d->to) {
             *ret_bulk = true;
             break;
         }

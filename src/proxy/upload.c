@@ -3,6 +3,7 @@
 
 #include "proxy/attempt.h"
 #include "proxy/guard.h"
+#include "proxy/pace.h"
 
 enum { UPLOAD_WANT_BYTES = 64 * 1024 };
 
@@ -11,7 +12,7 @@ enum { UPLOAD_WANT_BYTES = 64 * 1024 };
 static enum err pump(struct exchange *x, struct chunkq *q)
 {
     for (;;) {
-        enum err e = x->client->ops->read(x->client, q, UPLOAD_WANT_BYTES, deadline_in(x->timeouts->between_bytes));
+        enum err e = x->client->ops->read(x->client, q, pace_piece(x, UPLOAD_WANT_BYTES), deadline_in(x->timeouts->between_bytes));
         if (e && e != ERR_EOF) {
             if (fiber_canceled(fiber_self()))
                 return e; // upload_stop: the answer came first, and the client may go on behind it
@@ -20,8 +21,9 @@ static enum err pump(struct exchange *x, struct chunkq *q)
             return e;
         }
         bool end = e == ERR_EOF || x->client->request_complete;
+        size_t n = q->bytes;
         attempt_keep(x, q, 0);
-        x->uploaded += q->bytes;
+        x->uploaded += n;
         if (x->body_limit && x->uploaded > x->body_limit) {
             x->upload_err = ERR_CONTENT_TOO_LARGE;
             fiber_cancel(x->fiber, ERR_CONTENT_TOO_LARGE);
@@ -29,6 +31,8 @@ static enum err pump(struct exchange *x, struct chunkq *q)
         }
         const struct fields *trailers = end ? guard_trailers(x, false, &x->client->trailers) : NULL;
         e = x->upstream->ops->send(x->upstream, q, end, trailers);
+        if (!e && pace_is_set(x))
+            e = pace_up(x, n);
         if (e || end)
             return e;
     }

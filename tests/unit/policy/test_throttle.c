@@ -168,10 +168,23 @@ static void test_a_table_full_of_held_keys(void **state)
     assert_true(uncounted);
 }
 
+// Whatever is charged is paid for at its rate, in order, and an hour of rest saves nothing up.
+static void charges_add_up(void **state)
+{
+    (void)state;
+    struct throttle_key a = key(1, "ann"), b = key(1, "bob");
+    assert_int_equal(throttle_charge(t, &a, second / 4, 10 * second), second / 4);
+    assert_int_equal(throttle_charge(t, &a, second / 4, 10 * second), second / 2);
+    assert_int_equal(throttle_charge(t, &b, second, 10 * second), second);
+    assert_int_equal(throttle_charge(t, &a, 0, 10 * second + second / 4), second / 4);
+    assert_int_equal(throttle_charge(t, &a, second / 8, 3600 * second), second / 8);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(charges_add_up, setup, teardown),
         TEST(test_burst_and_refill), TEST(test_what_is_refused_costs_nothing), TEST(test_extremes),        TEST(test_keys_are_apart),
         TEST(test_long_keys),        TEST(test_held),                          TEST(test_a_flood_of_keys), TEST(test_a_table_full_of_held_keys),
     };
