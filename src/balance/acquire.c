@@ -32,7 +32,7 @@ static NOINLINE bool flagged_may(struct pool *p, struct pick *k, struct member *
     return !(flags & MEMBER_SLOW) || slow_may(p, m, k->now_ms);
 }
 
-bool pick_may(struct pool *p, struct pick *k, const struct target *t)
+bool pick_may_slowly(struct pool *p, struct pick *k, const struct target *t)
 {
     struct member *m = t->member;
     if (unlikely(k->n_tried) && pick_has_tried(k, m))

@@ -3,6 +3,7 @@
 
 #include "base/num.h"
 #include "net/dial.h"
+#include "net/proxy_protocol.h"
 #include "session/upstream.h"
 
 enum { INTERIM_MAX = 8, DEFAULT_EVERY_MS = 5000 };
@@ -168,6 +169,22 @@ static enum err ask(const struct check_rules *r, const struct server *s, struct 
     return e;
 }
 
+// The connection is our own, nobody's.
+static enum err introduce(const struct pool *p, struct io *io, uint64_t stall_ms)
+{
+    char out[PROXY_HEADER_OUT_MAX];
+    struct chunkq q;
+    if (!p->proxy_protocol)
+        return ERR_OK;
+    size_t n = p->proxy_protocol == 1 ? proxy_header_write_v1(out, &ADDR_NONE, &ADDR_NONE) : proxy_header_write_v2(out, &ADDR_NONE, &ADDR_NONE);
+    chunkq_init(&q);
+    enum err e = chunkq_append_copy(&q, out, n);
+    if (!e)
+        e = io_send_queue(io, &q, stall_ms);
+    chunkq_fini(&q);
+    return e;
+}
+
 enum err check_run(const struct pool *p, const struct server *s, const struct addr *a)
 {
     const struct check_rules *r = p->check;
@@ -176,6 +193,8 @@ enum err check_run(const struct pool *p, const struct server *s, const struct ad
     struct addr used;
     struct dial_request d = {.addrs = a, .n = 1};
     enum err e = dial(&d, deadline, &u.t.io, &used);
+    if (!e)
+        e = introduce(p, &u.t.io, r->timeout_ms);
     if (!e && p->tls && r->kind != CHECK_TCP) {
         char text[ADDR_IP_TEXT_MAX];
         struct span host = s->host.len ? s->host : span_of(text, addr_format_ip(a, text));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "balance/endpoints.h"
 
+#include "balance/registry.h"
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/mem.h"
@@ -51,15 +52,22 @@ static void endpoint_free_if_unused(struct endpoint *e)
     mem_free(e);
 }
 
+static void close_conn(struct endpoint *e, struct upstream_conn *u)
+{
+    if (u->member)
+        member_disconnected(u->member);
+    upstream_close(u);
+    slab_free(&e->owner->conns, u);
+    e->n_conns--;
+}
+
 // Closes an idle connection.
 static void drop(struct upstream_conn *u)
 {
     struct endpoint *e = (struct endpoint *)u->owner;
     list_remove(&u->node);
     e->owner->n_idle--;
-    upstream_close(u);
-    slab_free(&e->owner->conns, u);
-    e->n_conns--;
+    close_conn(e, u);
 }
 
 static void on_idle_event(struct io *io)
@@ -100,10 +108,9 @@ static void on_finish(struct upstream_conn *u, bool reusable)
     struct endpoint *e = (struct endpoint *)u->owner;
     struct endpoints *es = e->owner;
     es->n_active--;
-    if (!reusable || es->n_idle >= es->max_idle) {
-        upstream_close(u);
-        slab_free(&es->conns, u);
-        e->n_conns--;
+    bool used_up = (u->exchanges_max && u->n_exchanges >= u->exchanges_max) || loop_now_ms() >= u->expires_ms;
+    if (!reusable || used_up || es->n_idle >= es->max_idle) {
+        close_conn(e, u);
         endpoint_free_if_unused(e);
         return;
     }
@@ -120,8 +127,10 @@ struct upstream_conn *endpoints_take(struct endpoints *es, const struct addr *a,
     struct endpoint *e = es->table[bucket_of(es, a, tls)];
     while (e && (e->tls != tls || !addr_eq(&e->addr, a)))
         e = e->next;
+    while (e && !list_empty(&e->idle) && loop_now_ms() >= container_of(e->idle.next, struct upstream_conn, node)->expires_ms)
+        drop(container_of(e->idle.next, struct upstream_conn, node));
     if (!e || list_empty(&e->idle))
-        return NULL;
+        return NULL; // an endpoint without connections goes when its timer fires, or with its next one
     struct upstream_conn *u = container_of(e->idle.next, struct upstream_conn, node);
     list_remove(&u->node);
     if (list_empty(&e->idle))

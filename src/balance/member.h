@@ -31,7 +31,8 @@ struct member {
     /// Requests under way, plus MEMBER_REF for each holder. The last one to leave frees the member.
     _Atomic uint64_t use;
     _Atomic uint32_t flags;
-    _Atomic uint32_t errors_in_row;
+    _Atomic uint32_t errors_in_row, slow_in_row;
+    _Atomic uint32_t window, window_requests, window_failures; // of the present ten seconds, where their rate matters
     /// Peak EWMA: microseconds << 32 | the lower half of the time (ms) of the last sample. 0: no sample yet.
     _Atomic uint64_t latency;
     _Atomic uint64_t ejected_until_ms;

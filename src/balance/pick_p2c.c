@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Power of two choices over latency: of two servers drawn by weight the one whose latency times its load is less for its weight.
-// Two draws are enough to keep away from slow servers, and few enough that not everybody runs to the same fast one.
+// Two draws are enough to keep away from slow servers, and few enough that not everybody runs to the same fast one. Where both turn
+// out to be far from what is usual in the pool (of a tenth of slow servers, one pair in a hundred), two more are drawn.
 #include "balance/pool.h"
+#include "balance/registry.h"
 
 enum {
-    DRAWS = 4,              // pairs, before all are looked at
+    PAIRS = 4,              // before the best so far is taken, or (where none may be) all are looked at
+    USUAL_TIMES = 3,        // so many times the pool's mean latency is nothing unusual
     UNKNOWN_US = 10 * 1000, // of one that has not answered yet and is being tried
 };
 
@@ -17,38 +20,42 @@ static uint64_t cost(const struct target *t, uint64_t now_ms)
     return us * (load + 1);
 }
 
-static const struct target *cheaper(const struct target *a, const struct target *b, uint64_t now_ms)
+struct best {
+    const struct target *target; // NULL: none yet
+    uint64_t cost;
+};
+
+static inline void consider(struct best *b, struct pool *p, struct pick *k, const struct target *t)
 {
-    return cost(a, now_ms) * b->weight <= cost(b, now_ms) * a->weight ? a : b;
+    if (t == b->target || !pick_may(p, k, t))
+        return;
+    uint64_t c = cost(t, k->now_ms);
+    if (!b->target || c * b->target->weight < b->cost * t->weight)
+        *b = (struct best){t, c};
 }
 
 static const struct target *cheapest(struct pool *p, const struct tier *t, struct pick *k)
 {
-    const struct target *best = NULL;
+    struct best b = {0};
     unsigned from = pick_random(t->n);
-    for (unsigned i = 0; i < t->n; i++) {
-        const struct target *c = &t->v[(from + i) % t->n];
-        if (pick_may(p, k, c))
-            best = best ? cheaper(best, c, k->now_ms) : c;
-    }
-    return best;
+    for (unsigned i = 0; i < t->n; i++)
+        consider(&b, p, k, &t->v[(from + i) % t->n]);
+    return b.target;
 }
 
 static const struct target *pick(struct pool *p, const struct tier *t, struct pick *k)
 {
     if (t->n <= 2)
         return cheapest(p, t, k);
-    for (unsigned i = 0; i < DRAWS; i++) {
-        const struct target *a = &t->v[t->slots[pick_random(t->n_slots)]], *b = &t->v[t->slots[pick_random(t->n_slots)]];
-        bool may_a = pick_may(p, k, a), may_b = b != a && pick_may(p, k, b);
-        if (may_a && may_b)
-            return cheaper(a, b, k->now_ms);
-        if (may_a && b != a)
-            return a;
-        if (may_b)
-            return b;
+    struct best b = {0};
+    uint64_t usual = USUAL_TIMES * atomic_load_explicit(&p->shared->typical_us, memory_order_relaxed);
+    for (unsigned i = 0; i < PAIRS; i++) {
+        consider(&b, p, k, &t->v[t->slots[pick_random(t->n_slots)]]);
+        consider(&b, p, k, &t->v[t->slots[pick_random(t->n_slots)]]);
+        if (likely(b.target && b.cost <= usual * b.target->weight))
+            return b.target;
     }
-    return cheapest(p, t, k);
+    return b.target ? b.target : cheapest(p, t, k);
 }
 
 const struct picker picker_p2c = {.word = "p2c", .measures = true, .pick = pick};

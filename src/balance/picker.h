@@ -58,8 +58,6 @@ struct pick {
     const struct member *tried[PICK_TRIED_MAX];
     unsigned n_tried;
 };
-/// Whether the member may be taken for this request. In the usual case one look at its flags.
-bool pick_may(struct pool *p, struct pick *k, const struct target *t);
 static inline bool pick_has_tried(const struct pick *k, const struct member *m)
 {
     for (unsigned i = 0; i < k->n_tried; i++)

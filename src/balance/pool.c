@@ -94,6 +94,9 @@ static void parse_rules(struct pool *p, const struct conf_stmt *stmt)
     if (eject) {
         const struct conf_value *most = conf_option(eject, "max");
         p->eject = (struct eject_rules){.errors = (unsigned)eject->args[1].num, .for_ms = eject->args[4].num};
+        const struct conf_value *rate = conf_option(eject, "rate"), *slower = conf_option(eject, "slower");
+        p->eject.rate = rate ? (unsigned)rate->num : 0;
+        p->eject.slower = slower ? (unsigned)slower->num : 0;
         p->eject.max_ms = most ? most->num : p->eject.for_ms * EJECT_GROWTH;
     }
     if (max) {
@@ -103,6 +106,10 @@ static void parse_rules(struct pool *p, const struct conf_stmt *stmt)
         p->wait_ms = wait ? wait->num : 1000;
     }
     p->slow_start_ms = conf_number(stmt, CONF_SLOW_START);
+    p->connection_age_ms = conf_number(stmt, CONF_CONNECTION_AGE);
+    p->connection_requests = (uint32_t)conf_number(stmt, CONF_CONNECTION_REQUESTS);
+    struct span introduce = conf_word(stmt, CONF_POOL_PROXY_PROTOCOL);
+    p->proxy_protocol = span_eq(introduce, SPAN("v1")) ? 1 : span_eq(introduce, SPAN("v2")) ? 2 : 0;
     p->max_idle = (unsigned)conf_number(stmt, CONF_MAX_IDLE);
 }
 
@@ -147,7 +154,7 @@ void pool_free(struct pool *p)
 {
     if (!p)
         return;
-    for (unsigned i = 0; i < POOL_THREADS_MAX; i++)
+    for (unsigned i = 0; i <= POOL_THREADS_MAX; i++)
         targets_unref(p->seen[i]);
     targets_unref(atomic_load_explicit(&p->targets, memory_order_relaxed));
     for (unsigned i = 0; i < p->n_servers; i++)
@@ -157,7 +164,7 @@ void pool_free(struct pool *p)
 
 // ---- Targets that change
 
-static _Thread_local unsigned thread;
+static _Thread_local unsigned thread = POOL_THREADS_MAX; // all that serve nobody: one at a time
 static pthread_mutex_t targets_lock = PTHREAD_MUTEX_INITIALIZER;
 
 void pool_thread_init(unsigned n)

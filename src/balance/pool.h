@@ -40,6 +40,8 @@ struct retry_rules {
 struct eject_rules {
     unsigned errors; // in a row; 0: no statement
     uint64_t for_ms, max_ms;
+    unsigned rate;   // of failures among the requests, in hundredths of a percent; 0: does not matter
+    unsigned slower; // times the mean of the others, for so many requests in a row; 0: does not matter
 };
 
 enum { STICKY_TOKEN_BYTES = 32 };
@@ -64,11 +66,14 @@ struct pool {
     uint64_t wait_ms;
     uint64_t slow_start_ms;
     unsigned max_idle;
+    uint64_t connection_age_ms;   // 0: no limit
+    uint32_t connection_requests; // 0: no limit
+    unsigned proxy_protocol;      // version of the header that servers are sent; 0: none
     const struct tls_client *tls; // NULL: plain
     bool has_names;               // targets may change
     struct pool_shared *shared;
     struct targets *_Atomic targets;
-    struct targets *seen[POOL_THREADS_MAX]; // of each thread, where targets may change
+    struct targets *seen[POOL_THREADS_MAX + 1]; // of each thread, where targets may change
 };
 
 /// Says which of the threads the calling one is (below POOL_THREADS_MAX), before it uses pools that have names.
@@ -97,6 +102,13 @@ const struct target *sticky_find(const struct targets *t, struct span value);
 /// over. Where the pool's limit is reached it waits in the queue, on the calling fiber. ERR_POOL_EMPTY: there is none (left);
 /// ERR_QUEUE_FULL, ERR_QUEUE_TIMEOUT, or the fiber's cancellation.
 MUST_USE enum err pool_acquire(struct pool *p, struct pick *k, struct target *ret);
+
+/// For pickers: whether a target may be taken for this request. In the usual case one look at its flags.
+bool pick_may_slowly(struct pool *p, struct pick *k, const struct target *t);
+static inline bool pick_may(struct pool *p, struct pick *k, const struct target *t)
+{
+    return likely(!member_flags(t->member) && !k->n_tried && !p->max_requests) || pick_may_slowly(p, k, t);
+}
 
 enum pool_outcome {
     OUTCOME_OK,

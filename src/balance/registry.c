@@ -124,6 +124,15 @@ void server_shared_unref(struct server_shared *s)
     pthread_mutex_unlock(&lock);
 }
 
+void server_shared_order(struct server_shared *s, uint32_t flags)
+{
+    pthread_mutex_lock(&lock);
+    s->flags = flags;
+    for (struct member *m = s->members; m; m = m->next)
+        member_set_flags(m, flags, (MEMBER_DRAINING | MEMBER_DISABLED) & ~flags);
+    pthread_mutex_unlock(&lock);
+}
+
 unsigned server_shared_addrs(struct server_shared *s, struct addr out[SERVER_ADDRS_MAX])
 {
     pthread_mutex_lock(&lock);
@@ -203,8 +212,9 @@ void member_unref(struct member *m)
     if (!m)
         return;
     pthread_mutex_lock(&lock);
-    // References are counted up under the lock only, so the last one can take it off its server before it lets go.
-    if (atomic_load_explicit(&m->use, memory_order_relaxed) >> 32 == 1) {
+    // References are counted up under the lock only, so the last one can take it off its server before it lets go. Where requests
+    // outlived their configuration it is off already when their connection goes.
+    if (m->server && atomic_load_explicit(&m->use, memory_order_relaxed) >> 32 == 1) {
         struct member **p = &m->server->members;
         while (*p != m)
             p = &(*p)->next;
@@ -217,4 +227,16 @@ void member_unref(struct member *m)
     pthread_mutex_unlock(&lock);
     if (left == 0)
         mem_free(m);
+}
+
+void member_connected(struct member *m)
+{
+    member_hold(m);
+    atomic_fetch_add_explicit(&m->connections, 1, memory_order_relaxed);
+}
+
+void member_disconnected(struct member *m)
+{
+    atomic_fetch_sub_explicit(&m->connections, 1, memory_order_relaxed);
+    member_unref(m);
 }

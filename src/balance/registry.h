@@ -12,6 +12,7 @@ struct pool_shared {
     unsigned refs;
     _Atomic uint32_t turn; // round-robin: position in the sequence
     _Atomic uint32_t load; // requests under way at all its members, where the picker wants to know
+    _Atomic uint64_t typical_us; // latency of all its members together, where the picker measures; a slow mean
     struct budget budget;
     struct queue queue;
     struct span name;
@@ -39,6 +40,9 @@ void pool_shared_unref(struct pool_shared *s);
 /// The state of a server, made where it is not there yet, with one more reference. Any thread. NULL when memory is out.
 MUST_USE struct server_shared *server_shared_get(struct span pool, struct span name);
 void server_shared_unref(struct server_shared *s);
+/// What a command says of the server, its members of now and those to come: MEMBER_DRAINING, MEMBER_DISABLED, or 0. It holds until
+/// another one, over reloads too.
+void server_shared_order(struct server_shared *s, uint32_t flags);
 /// The addresses that the name has. Returns how many.
 unsigned server_shared_addrs(struct server_shared *s, struct addr out[SERVER_ADDRS_MAX]);
 /// False: they are the same (in any order) as before.
@@ -48,5 +52,8 @@ MUST_USE struct member *member_get(struct server_shared *s, const struct addr *a
 /// One more reference for who has one. member_unref: m may be NULL.
 void member_hold(struct member *m);
 void member_unref(struct member *m);
+/// A connection to the member was opened: it holds the member until it is closed.
+void member_connected(struct member *m);
+void member_disconnected(struct member *m);
 
 #endif

@@ -309,11 +309,16 @@ static bool target_uses(const struct conf_stmt *t, struct span name)
            span_eq(t->args[t->n_args - 1].text, name);
 }
 
+static bool mirror_uses(const struct conf_stmt *m, struct span name)
+{
+    return m && m->n_args > 1 && span_eq(m->args[1].text, name);
+}
+
 static bool pool_is_used(const struct conf *c, struct span name)
 {
     for (const struct conf_stmt *site = conf_child(&c->root, CONF_SITE); site; site = conf_next(site))
         for (const struct conf_stmt *r = conf_child(site, CONF_ROUTE); r; r = conf_next(r))
-            if (target_uses(r->target, name))
+            if (target_uses(r->target, name) || mirror_uses(conf_child(r, CONF_MIRROR), name))
                 return true;
     return false;
 }
@@ -346,6 +351,9 @@ static void lint_routes(struct checking *k, const struct conf_stmt *site)
         conf_error(k->d, k->c, &site->pos, "the site has no route: every request would get 404; write for instance `route * -> pool NAME`");
     for (const struct conf_stmt *r = routes; r; r = conf_next(r)) {
         check_target(k, r);
+        const struct conf_stmt *mirror = conf_child(r, CONF_MIRROR);
+        if (mirror && mirror->n_args > 1)
+            check_reference(k, CONF_POOL, &mirror->args[1]);
         if (!r->n_args)
             continue;
         struct span p = r->args[0].text;

@@ -312,6 +312,24 @@ int command_status(const struct options *o)
     return ask(o, o->json ? "status json" : "status");
 }
 
+int command_server(const struct options *o)
+{
+    struct arena a;
+    int status = BAD_USAGE;
+    bool whole = o->n_words == 3;
+    for (unsigned i = 0; i < o->n_words; i++) // words are told apart by spaces on their way
+        whole &= o->words[i][0] && !strpbrk(o->words[i], " \n") && strlen(o->words[i]) < CONTROL_COMMAND_MAX / 4;
+    if (!whole) {
+        fprintf(stderr, "usage: %s\n", find("server")->usage);
+        return status;
+    }
+    arena_init(&a, 0);
+    struct span command = arena_printf(&a, "server %s %s %s", o->words[0], o->words[1], o->words[2]);
+    status = command.ptr ? ask(o, command.ptr) : FAILED;
+    arena_fini(&a);
+    return status;
+}
+
 int command_version(const struct options *o)
 {
     (void)o;
@@ -358,8 +376,8 @@ struct option_row {
     size_t offset;               // in struct options
 };
 static const struct option_row rows[] = {
-    {"-c", " run check fmt explain reload upgrade drain stop status tap top doctor ", false, false, offsetof(struct options, file)},
-    {"-s", " explain reload upgrade drain stop status tap top ", false, false, offsetof(struct options, socket)},
+    {"-c", " run check fmt explain reload upgrade drain stop status server tap top doctor ", false, false, offsetof(struct options, file)},
+    {"-s", " explain reload upgrade drain stop status server tap top ", false, false, offsetof(struct options, socket)},
     {"--to", " reverse ", false, false, offsetof(struct options, to)},
     {"--from", " reverse ", false, false, offsetof(struct options, from)},
     {"--listen", " forward ", false, false, offsetof(struct options, listen)},

@@ -35,6 +35,7 @@ void ask_status(struct ask *k)
 {
     long long open = (long long)metrics_total(METRIC_CONNECTIONS_OPEN), accepted = (long long)metrics_total(METRIC_CONNECTIONS),
               requests = (long long)metrics_total(METRIC_REQUESTS);
+    ask_say_pools(k);
     if (k->json)
         ask_say(k, ", \"connections\": {\"open\": %lld, \"accepted\": %lld}, \"requests\": %lld}\n", open, accepted, requests);
     else

@@ -33,6 +33,9 @@ bool ask_knows(struct span line);
 /// Adds to the answer. What memory has no room for is left out, and makes the status 1.
 void ask_say(struct ask *k, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+/// What is to be said of the pools in the status.
+void ask_say_pools(struct ask *k);
+
 #define ASK(fn, word, text) void ask_##fn(struct ask *k);
 #include "proxy/ask.tbl"
 #undef ASK

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Routes: what a path leads to.
 #include "proxy/guard.h"
+#include "proxy/mirror.h"
 #include "proxy/throttles.h"
 
 static void free_files(void *p)
@@ -30,6 +31,19 @@ static void build_retry(struct builder *b, const struct conf_stmt *s, struct rou
     if (rules)
         *rules = retry_rules_of(own);
     r->retry = rules;
+}
+
+static void build_mirror(struct builder *b, const struct conf_stmt *s, struct route *r)
+{
+    const struct conf_stmt *m = conf_child(s, CONF_MIRROR);
+    struct mirror *mirror = m ? (struct mirror *)build_alloc(b, sizeof *mirror) : NULL;
+    if (!mirror)
+        return;
+    if (r->target != TARGET_POOL)
+        conf_error(b->diags, b->conf, &m->pos, "only requests that go to a pool can be copied to another one");
+    mirror->pool = build_pool_named(b, m->args[1].text);
+    mirror->share = m->n_args > 2 ? (uint32_t)m->args[2].num : 10000;
+    r->mirror = mirror->pool ? mirror : NULL;
 }
 
 static void build_target(struct builder *b, const struct conf_stmt *s, struct route *r)
@@ -119,6 +133,9 @@ void build_route(struct builder *b, const struct conf_stmt *s, const struct time
         r->when = condition_set_new(&b->cond, s->when);
     build_target(b, s, r);
     build_retry(b, s, r);
+    build_mirror(b, s, r);
+    struct span priority = conf_word(s, CONF_PRIORITY);
+    r->priority = span_eq(priority, SPAN("high")) ? PRIORITY_HIGH : span_eq(priority, SPAN("low")) ? PRIORITY_LOW : PRIORITY_NORMAL;
     r->timeouts = build_timeouts(s, outer);
     build_route_timeouts(s, &r->timeouts);
     rules_new(&b->cond, s, &r->deny);

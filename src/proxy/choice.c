@@ -3,6 +3,7 @@
 
 #include "base/num.h"
 #include "proxy/affinity.h"
+#include "proxy/content.h"
 #include "proxy/page.h"
 
 // A place that the client brings, drawn once for it: it stays where it is when shares change, as far as they let it.
@@ -60,15 +61,16 @@ struct pool *choice_next(struct exchange *x)
     return c && c->in_order && x->choice_at + 1 < c->n ? c->pools[++x->choice_at] : NULL;
 }
 
-bool choice_last_word(struct exchange *x, enum err *ret)
+bool choice_last_word(struct exchange *x, enum err e)
 {
     const struct pool_choice *c = x->route ? x->route->choice : NULL;
-    if (!c || !c->respond_status || err_info(x->reason)->fault != ERR_FAULT_UPSTREAM || x->client->head_sent)
+    if (!c || !c->respond_status || err_info(e)->fault != ERR_FAULT_UPSTREAM)
         return false;
     struct span text = text_render(&c->respond_text, x, NULL);
+    chunkq_clear(&x->content);
+    content_drop_filters(x);
     memset(&x->resp, 0, sizeof x->resp);
     fields_init(&x->resp.fields, x->arena);
     x->answer = ANSWER_LOCAL;
-    *ret = text.ptr ? page_text(c->respond_status, text, &x->resp, &x->content) : ERR_NO_MEMORY;
-    return true;
+    return text.ptr && !page_text(c->respond_status, text, &x->resp, &x->content);
 }

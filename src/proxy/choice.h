@@ -23,7 +23,7 @@ struct pool_choice {
 struct pool *choice_first(struct exchange *x);
 /// The next one of a route that fails over, or NULL.
 struct pool *choice_next(struct exchange *x);
-/// What is answered when all pools have failed: sets x->answer. False: nothing is said of it.
-bool choice_last_word(struct exchange *x, enum err *ret);
+/// What is answered when all pools have failed with e: an answer of ours like exchange_answer_error's. False: nothing is said of it.
+bool choice_last_word(struct exchange *x, enum err e);
 
 #endif

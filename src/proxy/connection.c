@@ -2,7 +2,9 @@
 #include "proxy/connection.h"
 #include "proxy/policing.h"
 
+#include "balance/registry.h"
 #include "net/dial.h"
+#include "net/proxy_protocol.h"
 #include "proxy/parent.h"
 #include "proxy/thread.h"
 
@@ -94,6 +96,37 @@ static enum err secure(struct exchange *x, struct upstream_conn *u)
     return e == ERR_TIMEOUT ? ERR_CONNECT_TIMEOUT : e;
 }
 
+// Who the client is, in the first bytes of the connection.
+static enum err introduce(struct exchange *x, struct upstream_conn *u)
+{
+    char out[PROXY_HEADER_OUT_MAX];
+    struct chunkq q;
+    struct addr to = ADDR_NONE;
+    struct sockaddr_storage ss;
+    if (!x->pool || !x->pool->proxy_protocol)
+        return ERR_OK;
+    if (!x->conn || io_local_address(&x->conn->t.io, &ss) || !addr_from_sockaddr((const struct sockaddr *)&ss, sizeof ss, &to))
+        to = ADDR_NONE;
+    to = addr_canonical(&to);
+    size_t n = x->pool->proxy_protocol == 1 ? proxy_header_write_v1(out, &x->client_addr, &to) : proxy_header_write_v2(out, &x->client_addr, &to);
+    chunkq_init(&q);
+    enum err e = chunkq_append_copy(&q, out, n);
+    if (!e)
+        e = io_send_queue(&u->t.io, &q, x->timeouts->connect);
+    chunkq_fini(&q);
+    return !e || e == ERR_NO_MEMORY || fiber_canceled(fiber_self()) ? e : ERR_CONNECT_FAILED;
+}
+
+static void limit(struct exchange *x, struct upstream_conn *u)
+{
+    const struct pool *p = x->pool;
+    u->member = x->target.member;
+    member_connected(u->member);
+    u->exchanges_max = p->proxy_protocol ? 1 : p->connection_requests;
+    if (p->connection_age_ms)
+        u->expires_ms = loop_now_ms() + p->connection_age_ms;
+}
+
 static enum err connect_new(struct exchange *x, const struct candidates *c, struct upstream_conn **ret)
 {
     struct endpoints *es = &x->service->endpoints;
@@ -108,6 +141,8 @@ static enum err connect_new(struct exchange *x, const struct candidates *c, stru
     uint64_t t0 = loop_clock_us();
     enum err e = dial(&d, deadline_in(x->timeouts->connect), &u->t.io, &x->upstream_addr);
     if (!e)
+        e = introduce(x, u);
+    if (!e)
         e = secure(x, u);
     x->connect_us = loop_clock_us() - t0;
     if (e) {
@@ -115,6 +150,8 @@ static enum err connect_new(struct exchange *x, const struct candidates *c, stru
         return e;
     }
     e = endpoints_adopt(es, &x->upstream_addr, identity_of(x), u);
+    if (!e && x->target.member)
+        limit(x, u);
     if (!e)
         *ret = u;
     return e;
@@ -132,7 +169,8 @@ static enum err get(struct exchange *x, void *arg)
     enum err e = destinations(x, &c);
     if (e)
         return e;
-    w->conn = w->fresh ? NULL : take_kept(x, &c);
+    bool fresh = w->fresh || (x->pool && x->pool->proxy_protocol); // another's connection says who that was
+    w->conn = fresh ? NULL : take_kept(x, &c);
     if (w->conn) {
         metric_add(x->upstream_metrics, METRIC_UPSTREAM_REUSES, 1);
         return ERR_OK;

@@ -5,6 +5,7 @@
 #include "proxy/authenticate.h"
 #include "proxy/cached.h"
 #include "proxy/content.h"
+#include "proxy/choice.h"
 #include "proxy/page.h"
 #include "proxy/request_id.h"
 #include "proxy/thread.h"
@@ -82,7 +83,8 @@ static void fail(struct exchange *x, enum err e)
         x->client->close = x->client->broken = true;
         return;
     }
-    if (exchange_answer_error(x, e) || phase_deliver(x))
+    enum err e2 = choice_last_word(x, e) ? ERR_OK : exchange_answer_error(x, e);
+    if (e2 || phase_deliver(x))
         x->client->close = x->client->broken = true;
 }
 

@@ -77,6 +77,7 @@ struct exchange {
     struct chunkq kept;    // content that was read from the client, for another try
     size_t keep_bytes;     // at most
     bool kept_all;         // nothing that was read is missing there
+    bool mirrored;         // a copy goes to another pool
     bool said_continue;    // the client has had a 100
     uint64_t connect_us, first_byte_us; // how long these took
     struct fiber *uploader;

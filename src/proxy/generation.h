@@ -95,6 +95,8 @@ struct route {
     enum route_target target;
     struct pool *pool;
     const struct pool_choice *choice; // `split`, `failover`; NULL: pool alone
+    const struct mirror *mirror;      // NULL: none
+    enum queue_priority priority;     // among those who wait for a server
     const struct retry_rules *retry; // its own; NULL: the pool's
     unsigned status;   // redirect, respond
     struct text text;  // redirect's URL, respond's content

@@ -5,6 +5,7 @@
 #include "proxy/attempt.h"
 #include "proxy/choice.h"
 #include "proxy/connection.h"
+#include "proxy/mirror.h"
 #include "proxy/guard.h"
 #include "proxy/parent.h"
 #include "proxy/thread.h"
@@ -39,6 +40,8 @@ void exchange_end_upstream(struct exchange *x)
 
 void exchange_leave_server(struct exchange *x, enum err e)
 {
+    if (unlikely(x->mirrored))
+        mirror_send(x);
     if (!x->target.member)
         return;
     // What breaks after its head is known here only.
@@ -126,7 +129,7 @@ static void enter_pool(struct exchange *x, struct tries *t, struct pool *p)
 {
     t->pool = p;
     t->rules = x->route->retry ? x->route->retry : &p->retry;
-    t->pick = (struct pick){.no_wait = t->pick.no_wait};
+    t->pick = (struct pick){.no_wait = t->pick.no_wait, .priority = (uint8_t)x->route->priority};
     affinity_find(x, p, &t->pick);
 }
 
@@ -205,6 +208,8 @@ static enum err begin_tries(struct exchange *x, struct tries *t)
         x->keep_bytes = t->rules->content_bytes;
         budget_note_request(&t->pool->shared->budget, t->began_ms);
     }
+    if (unlikely(x->route->mirror != NULL))
+        mirror_choose(x);
     enum err e = pool_acquire(t->pool, &t->pick, &first);
     while (e && err_info(e)->fault == ERR_FAULT_UPSTREAM && next_pool(x, t))
         e = pool_acquire(t->pool, &t->pick, &first);
@@ -268,9 +273,8 @@ enum err phase_fetch(struct exchange *x)
     enum err e = upstream_request_build(x);
     if (!e)
         e = fetch(x);
-    x->reason = e;
-    if (e && choice_last_word(x, &e))
-        return e;
+    if (e == ERR_QUEUE_FULL || e == ERR_QUEUE_TIMEOUT)
+        metrics_limit(LIMIT_MAX_REQUESTS);
     if (e)
         return e;
     x->upstream_status = x->resp.status;

@@ -13,6 +13,7 @@
 #include "http/date.h"
 #include "proxy/cache_fetch.h"
 #include "proxy/exchange.h"
+#include "proxy/mirror.h"
 #include "proxy/peers.h"
 #include "proxy/thread.h"
 #include "proxy/upkeep.h"
@@ -45,6 +46,7 @@ void service_check_drained(struct service *s)
     s->drained = NULL;
     if (s->keeper)
         keeper_stop(s->keeper);
+    mirrors_stop(s);
     endpoints_drop_idle(&s->endpoints);
     done(s->drained_arg);
 }
@@ -276,6 +278,7 @@ struct service *service_new(struct generation *g, unsigned thread)
     list_init(&s->listeners);
     list_init(&s->clients);
     list_init(&s->fetches);
+    list_init(&s->mirrors);
     slab_init(&s->client_slab, sizeof(struct service_client));
     metrics_thread_init(thread);
     pool_thread_init(thread);
@@ -325,6 +328,7 @@ void service_free(struct service *s)
         struct client_conn *c = container_of(it, struct client_conn, node);
         client_drop(c);
     }
+    mirrors_wait(s);
     keeper_free(s->keeper);
     endpoints_fini(&s->endpoints);
     if (s->dns)

@@ -27,6 +27,8 @@ struct service {
     struct list fetches; // struct cache_job: what is fetched for the cache
     struct endpoints endpoints;
     struct dns *dns;
+    struct list mirrors;       // copies on their way (mirror.c)
+    unsigned n_mirrors;
     struct keeper *keeper;     // of the first thread: looks after the pools for all
     struct peer_counts *peers; // open connections by client address
     bool draining;

@@ -7,6 +7,8 @@
 #include "session/h1_content.h"
 #include "session/stream.h"
 
+struct member;
+
 struct upstream_conn {
     struct upstream_stream stream;
     struct transport t;
@@ -15,7 +17,10 @@ struct upstream_conn {
     /// The exchange has ended. reusable: it was provably clean, and the connection may carry another.
     /// Otherwise it is to be closed and freed by the owner (upstream_close).
     void (*on_finish)(struct upstream_conn *u, bool reusable);
+    struct member *member; // of a pool that counts it among its connections; NULL: none
     uint64_t idle_since_ms;
+    uint64_t expires_ms;    // carries no new exchange from then on
+    uint32_t exchanges_max; // nor after this many; 0: any number
     uint32_t n_exchanges;
     enum http_method method; // of the request under way
     uint16_t status;         // of the final head

@@ -329,6 +329,9 @@ void upstream_init(struct upstream_conn *u)
     u->input = (struct h1_input){0};
     u->head_chunk = NULL;
     u->n_exchanges = 0;
+    u->member = NULL;
+    u->expires_ms = UINT64_MAX;
+    u->exchanges_max = 0;
     u->stream.reset = false;
     u->head_read = false;
 }

@@ -285,6 +285,26 @@ def test_never_more_than_half_is_ejected(pool):
     assert sorted(len(o.requests) - n for o, n in zip(origins, before)) == [0, 0, 20, 20]
 
 
+def test_a_server_that_fails_in_part_is_ejected_by_its_rate(pool):
+    turns = {"n": 0}
+
+    def every_other(x):
+        turns["n"] += 1
+        x.reply(500 if turns["n"] % 2 else 200, b"a")
+    w, origins = pool([every_other, named("b"), named("c")], "balance round-robin\n eject after 3 errors for 60s rate 40%")
+    ask_many(w.http, 120)
+    seen = len(origins[0].requests)
+    assert 20 <= seen <= 22
+    ask_many(w.http, 9)
+    assert len(origins[0].requests) == seen
+
+
+def test_a_server_that_is_far_slower_than_the_others_is_ejected(pool):
+    w, origins = pool([lambda x: (time.sleep(0.1), x.reply(body=b"a")), named("b"), named("c")], "balance round-robin\n eject after 3 errors for 60s slower 5")
+    ask_many(w.http, 60)
+    assert len(origins[0].requests) < 15
+
+
 # ---- limits of a server
 
 def gate():
@@ -364,3 +384,27 @@ def test_a_client_that_leaves_the_line_is_gone_from_it(pool):
     assert c.read_response().status == 200
     threads[0].join()
     assert answers[0].status == 200 and len(o.requests) == 2, "whoever left was not sent to the server"
+
+
+def test_who_is_more_important_goes_first(weir, origin):
+    order = []
+    go = threading.Event()
+
+    def handler(x):
+        order.append(x.request.target)
+        go.wait(20)
+        x.reply()
+    o = origin(handler)
+    w = weir(SITE.replace("route *", "route /low -> pool app {\n priority low\n }\n    route /high -> pool app {\n priority high\n }\n    route *") % f"server 127.0.0.1:{o.port}\n max-requests 1 queue 5 wait 20s")
+    streams = []
+    for target in ("/first", "/low", "/plain", "/high"):
+        c = connect(w.http, timeout=20)
+        c.send(request(target=target))
+        streams.append(c)
+        if target == "/first":
+            o.wait(lambda: order == ["/first"])
+        else:  # in line before the next one comes
+            assert refused_of([c], 0.2) is None
+    go.set()
+    assert all(c.read_response().status == 200 for c in streams)
+    assert order == ["/first", "/high", "/plain", "/low"]

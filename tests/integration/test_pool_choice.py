@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Routes with several pools: split by shares, failover in order."""
-import collections
 import json
+import threading
 
 import pytest
 
 from http1 import connect, request
-from process import free_port, wait_until
+from process import free_port
 from test_pool import ask_many, failing, named, spread
 
 CONF = """
@@ -96,6 +96,56 @@ def test_explain_and_json_know_the_pools(folder, cli):
     assert "split a b" in done.stdout and "x.conf:7" in done.stdout
     done = cli("check", "-c", "x.conf", "--json")
     assert done.returncode == 0 and '"choice"' in done.stdout and json.loads(done.stdout)
+
+
+# ---- mirror
+
+MIRROR = CONF.replace("%s", "pool a {\n        mirror pool b @share@%%\n    }")
+
+
+@pytest.fixture
+def mirrored(weir, origin):
+    def start(real, shadow, share=100):
+        a, b = origin(real), origin(shadow)
+        return weir(MIRROR.replace("@share@%%", f"{share}%"), a=a.port, b=b.port), a, b
+    return start
+
+
+def test_copies_go_to_the_mirror_and_their_answers_nowhere(mirrored):
+    w, a, b = mirrored(lambda x: x.reply(body=b"real"), lambda x: x.reply(500, b"shadow"))
+    with connect(w.http) as c:
+        for i in range(5):
+            assert c.ask(request("POST", f"/{i}?q=1", fields=[("X-Own", "yes")], body=b"content %d" % i)).body == b"real"
+            assert c.ask(request(target=f"/{i}")).body == b"real"
+    b.wait(lambda: len(b.requests) == 10)
+    posts = [r for r in b.requests if r.method == "POST"]
+    assert sorted((r.target, r.body) for r in posts) == sorted((r.target, r.body) for r in a.requests if r.method == "POST")
+    assert all(r.fields["X-Own"] == "yes" and r.fields["Host"] == "a.test" and "Via" in r.fields for r in posts)
+
+
+def test_a_share_of_the_requests_is_copied(mirrored):
+    w, a, b = mirrored(named("a"), named("b"), 20)
+    ask_many(w.http, 200)
+    b.wait(lambda: len(b.requests) >= 10)
+    assert len(b.requests) < 90
+
+
+def test_a_mirror_that_hangs_or_is_gone_slows_nobody(mirrored):
+    hang = threading.Event()
+    w, a, b = mirrored(named("a"), lambda x: hang.wait(30))
+    assert spread(ask_many(w.http, 100)) == {"a": 100}
+    b.stop()
+    assert spread(ask_many(w.http, 50)) == {"a": 50}
+    hang.set()
+
+
+def test_content_that_is_too_long_is_not_copied(mirrored):
+    w, a, b = mirrored(named("a"), named("b"))
+    with connect(w.http) as c:
+        assert c.ask(request("POST", "/long", body=b"x" * 300000)).status == 200
+        assert c.ask(request("POST", "/short", body=b"x" * 30000)).status == 200
+    b.wait(lambda: b.requests)
+    assert [r.target for r in b.requests] == ["/short"]
 
 
 @pytest.mark.parametrize("target", ["split", "split { }", "split { pool a 50% }", "split { pool a 50%; pool b 60% }", "split { pool a; pool b }", "split { pool c 100% }", "failover { pool a 5% }",
