@@ -100,7 +100,7 @@ enum purge_kind {
 };
 /// How many stored responses went, or (soft) became stale. Any thread.
 uint64_t cache_purge(struct cache *c, enum purge_kind kind, struct span what, bool soft);
-/// The same in every cache of the process; PURGE_URL by each cache's own rules for keys.
+/// The same in every cache of the process. Where `key` statements leave parameters out of the key, the URL has to be without them too.
 uint64_t cache_purge_everywhere(enum purge_kind kind, struct span what, bool soft);
 
 /// One stored response, or what is remembered of a URL that is not.

@@ -10,7 +10,7 @@
 enum {
     READ_BYTES = 256 * 1024,
     AT_ONCE_BYTES = 256 * 1024, // that came with the head
-    LONELY_MS = 4000,        // of content that nobody reads and that does not come
+    LONELY_MS = 3000,        // of content that nobody reads and that does not come
     LONELY_STEP_MS = 1000,
     NOTE_MS = 60 * 1000,        // how long it is remembered that a key is not for sharing
 };

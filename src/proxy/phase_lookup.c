@@ -5,6 +5,7 @@
 #include "proxy/cached.h"
 #include "proxy/decide.h"
 #include "proxy/policing.h"
+#include "proxy/upstream_request.h"
 
 enum { ROUNDS_MAX = 8 }; // of looking again because something changed meanwhile
 
@@ -35,12 +36,18 @@ static bool is_policed(const struct exchange *x)
     return p && (p->outcome.pending || p->outcome.strip || p->outcome.throttle || p->outcome.size_limit != UINT64_MAX || p->dest.n);
 }
 
+// `privacy off` lets a client's claims pass: an answer to them is for nobody else.
+static bool makes_claims(const struct exchange *x)
+{
+    return x->proxy && x->proxy->privacy == PRIVACY_OFF && request_has_claims(&x->req->fields);
+}
+
 static enum cache_fwd goes_past(struct exchange *x, const struct cached *c)
 {
     const struct request *r = x->req;
     if (r->method != METHOD_GET && r->method != METHOD_HEAD)
         return FWD_METHOD;
-    if (has_content(r) || r->upgrade || is_policed(x) || is_bypassed(x, c->use))
+    if (has_content(r) || r->upgrade || is_policed(x) || makes_claims(x) || is_bypassed(x, c->use))
         return FWD_BYPASS;
     // Preconditions that are the origin's alone to judge (RFC 9111 4.3.2).
     if (fields_get(&r->fields, FIELD_IF_MATCH) || fields_get(&r->fields, FIELD_IF_UNMODIFIED_SINCE))

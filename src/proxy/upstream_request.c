@@ -32,6 +32,14 @@ static bool is_claim_name(struct span name)
            span_eq_ci(name, SPAN("x-remote-addr")) || span_eq_ci(name, SPAN("x-originating-ip"));
 }
 
+bool request_has_claims(const struct fields *f)
+{
+    for (uint32_t i = 0; i < f->n; i++)
+        if (!f->v[i].removed && (is_claim[f->v[i].id] || (f->v[i].id == FIELD_OTHER && is_claim_name(f->v[i].name))))
+            return true;
+    return false;
+}
+
 static bool has_dot_segment(struct span path)
 {
     while (path.ptr) {

@@ -15,4 +15,7 @@ MUST_USE enum err field_ops_apply(const struct exchange *x, const struct field_o
 /// Appends ourselves to Via (RFC 9110 7.6.3).
 MUST_USE enum err via_append(struct fields *f, struct arena *a, enum http_version received);
 
+/// Whether a client says who it is, or which URL it really means, by fields that some server might believe.
+bool request_has_claims(const struct fields *f);
+
 #endif

@@ -332,6 +332,19 @@ def test_the_first_to_ask_leaves(cache):
     assert {r.body for r in out} == {b"answer 1"} and len(o.requests) == 1
 
 
+def test_a_thousand_ask(cache):
+    # Attack row CA-17
+    release = threading.Event()
+    w, o = cache(Script(FRESH, before=lambda x, n: release.wait(20)), "limits { per-client 2000 }\n" + CONF)
+    clients = [http1.connect(w.p) for _ in range(1000)]
+    for c in clients:
+        c.send(http1.request("GET", "/x", host="a.test"))
+    release.set()
+    assert {c.read_response("GET").body for c in clients} == {b"answer 1"} and len(o.requests) == 1
+    for c in clients:
+        c.close()
+
+
 def test_what_is_not_storable_goes_side_by_side(cache):
     together = []
     gate = threading.Barrier(20)
@@ -470,6 +483,12 @@ def test_claims_never_reach_another_client(cache, side):
         assert b"evil" not in ask(w, f"/{i}").body
 
 
+def test_claims_that_may_pass_are_not_stored(cache):
+    w, o = cache(lambda x: x.reply(200, repr(list(x.request.fields)).encode(), [FRESH]), CONF.replace("cache main }", "privacy off; cache main }"))
+    assert b"evil" in via_forward(w, o, fields=[("X-Forwarded-Host", "evil.example")]).body
+    assert b"evil" not in via_forward(w, o).body
+
+
 def test_content_of_a_get_reaches_nobody_else(cache):
     w, o = cache(lambda x: x.reply(200, b"seen:" + x.request.body, [FRESH]))
     assert get(w, body=b"evil").body == b"seen:evil"
@@ -545,6 +564,37 @@ def test_every_answer_says_so(cache):
     assert r.fields.all("Cache-Status")[0] == "inner; hit" and status_of(r).startswith("weir; fwd=")
     o.stop()
     assert status_of(get(w)).startswith("weir; fwd=") and get(w).status == 502
+
+
+def test_answers_of_our_own_say_so_too(cache):
+    # INTERFACE 24: every answer of a site with a cache
+    conf = CONF.replace("  route * -> pool app", """
+  deny path /secret
+  route /r -> redirect 301 http://b.test/
+  route /s -> respond 200 "hello"
+  route /x -> pool app
+  route /secret -> pool app""")
+    w, o = cache(Script(FRESH), conf)
+    for target, status in (("/secret", 403), ("/r", 301), ("/s", 200), ("/none", 404), ("/x", 200)):
+        r = get(w, target)
+        assert r.status == status and status_of(r).startswith("weir; fwd="), target
+
+
+def test_a_fetch_that_nobody_reads_and_that_stalls_is_ended(cache):
+    # INTERFACE 58
+    def handler(x):
+        x.send(b"HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 100000\r\n\r\nfirst")
+        assert x.stream.read_to_end() == b""
+        x.close()
+
+    w, o = cache(handler)
+    with http1.connect(w.p) as c:
+        c.send(http1.request("GET", "/x", host="a.test"))
+        c.read_until(b"first")
+        c.reset()
+    o.wait(lambda: o.open == 0, timeout=6)
+    o.handler = Script(FRESH)
+    assert get(w).body == b"answer 1"
 
 
 def test_memory_keeps_its_limit(cache):
