@@ -25,7 +25,7 @@ struct cache_body {
     uint32_t n, cap;
     enum err err;
     bool passing;
-    uint64_t charged;
+    _Atomic uint64_t charged; // read by who evicts
     struct list waiters; // for more, or for the end
     struct list readers;
     struct list fillers; // waiting for readers
@@ -38,7 +38,7 @@ static uint64_t chunk_charge(const struct chunk *c)
 
 static void charge(struct cache_body *b, int64_t bytes)
 {
-    b->charged += (uint64_t)bytes;
+    atomic_fetch_add_explicit(&b->charged, (uint64_t)bytes, memory_order_relaxed);
     cache_charge(b->cache, bytes);
 }
 
@@ -71,7 +71,7 @@ void cache_body_unref(struct cache_body *b)
     for (uint32_t i = 0; i < b->n; i++)
         chunk_unref(b->segments[i].chunk);
     mem_free(b->segments);
-    cache_charge(b->cache, -(int64_t)b->charged);
+    cache_charge(b->cache, -(int64_t)cache_body_charge(b));
     pthread_mutex_destroy(&b->lock);
     mem_free(b);
 }
@@ -103,7 +103,7 @@ uint64_t cache_body_expected(const struct cache_body *b)
 
 uint64_t cache_body_charge(const struct cache_body *b)
 {
-    return b->charged;
+    return atomic_load_explicit(&b->charged, memory_order_relaxed);
 }
 
 // ---- Filling
