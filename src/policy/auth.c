@@ -3,6 +3,26 @@
 
 #include "base/ascii.h"
 
+// Options that belong to another kind would be read by nobody.
+static bool options_fit(struct condition_context *k, const struct conf_stmt *s)
+{
+    static const struct {
+        const char *kind, *options;
+    } rows[] = {{"basic", " file realm "}, {"bearer", " realm keys algorithm audience issuer user "}, {"client-cert", " "}, {"off", " "}};
+    struct span kind = s->args[0].text;
+    for (unsigned i = 1; i < s->n_args; i++) {
+        struct span word = arena_printf(k->arena, " %s ", s->args[i].option ? s->args[i].option : "?");
+        for (size_t r = 0; r < ARRAY_LEN(rows); r++) {
+            struct span known = span_str(rows[r].options);
+            if (!span_eq(kind, span_str(rows[r].kind)) || !word.ptr || span_find_span(known, word) < known.len)
+                continue;
+            conf_error(k->diags, k->conf, &s->args[i].pos, "`%.*s` is no word for `auth %s`", SPAN_ARG(s->args[i].text), rows[r].kind);
+            return false;
+        }
+    }
+    return true;
+}
+
 // What stands in quotes in a challenge (RFC 9110 5.6.4).
 static struct span quoted(struct condition_context *k, struct span s)
 {
@@ -46,14 +66,36 @@ static bool build_basic(struct condition_context *k, const struct conf_stmt *s, 
     return m->passwords && m->challenge.ptr;
 }
 
+static bool build_bearer(struct condition_context *k, const struct conf_stmt *s, struct auth_method *m)
+{
+    struct span realm;
+    m->kind = AUTH_BEARER;
+    m->tokens = token_rules_new(k, s);
+    if (!realm_of(k, s, &realm))
+        return false;
+    m->challenge = arena_printf(k->arena, "Bearer realm=\"%.*s\"", SPAN_ARG(realm));
+    return m->tokens && m->challenge.ptr;
+}
+
+// The certificate was shown in the handshake or it was not: there is nothing to challenge with.
+static bool build_client_cert(struct condition_context *k, const struct conf_stmt *s, struct auth_method *m)
+{
+    (void)k;
+    (void)s;
+    m->kind = AUTH_CLIENT_CERT;
+    return true;
+}
+
 static const struct {
     const char *word;
     bool (*build)(struct condition_context *k, const struct conf_stmt *s, struct auth_method *m);
-} kinds[] = {{"basic", build_basic}};
+} kinds[] = {{"basic", build_basic}, {"bearer", build_bearer}, {"client-cert", build_client_cert}};
 
 static bool build_method(struct condition_context *k, const struct conf_stmt *s, struct auth_method *m)
 {
     m->where = conf_where(k->conf, s);
+    if (!options_fit(k, s))
+        return false;
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
         if (span_eq(s->args[0].text, span_str(kinds[i].word)))
             return kinds[i].build(k, s, m);

@@ -4,14 +4,16 @@
 #define WEIR_POLICY_AUTH_H
 
 #include "policy/passwd.h"
+#include "policy/token.h"
 
-enum auth_kind { AUTH_BASIC };
+enum auth_kind { AUTH_BASIC, AUTH_BEARER, AUTH_CLIENT_CERT };
 
 struct auth_method {
     enum auth_kind kind;
     struct span where;            // FILE:LINE
     struct span challenge;        // the value of WWW-Authenticate or Proxy-Authenticate; empty: none
-    const struct passwd *passwords; // AUTH_BASIC
+    const struct passwd *passwords;   // AUTH_BASIC
+    const struct token_rules *tokens; // AUTH_BEARER
 };
 struct auth {
     const struct auth_method *v;

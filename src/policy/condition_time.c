@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// `time [DAYS] [HH:MM-HH:MM] [ZONE]`: several days and ranges are alternatives; a range over midnight belongs
+// `time [DAYS] [DATE...] [dates FILE] [HH:MM-HH:MM] [ZONE]`: several days, dates and ranges are alternatives; a range over midnight belongs
 // to the day on which it begins; ZONE is an IANA name (daylight saving as its file says), default UTC.
 #include "base/num.h"
 #include "policy/condition.h"
+#include "policy/dates.h"
 #include "policy/zone.h"
 
 enum { RANGES_MAX = 16, DAY_S = 86400 };
@@ -14,6 +15,7 @@ struct hours {
         uint32_t first, last; // seconds of the day; last < first: over midnight
     } ranges[RANGES_MAX];
     const struct zone *zone;
+    struct dates *dates; // NULL: every day; otherwise these alone
 };
 
 static const char *const day_names[] = {"sun", "mon", "tue", "wed", "thu", "fri", "sat"};
@@ -90,6 +92,8 @@ static const char *take_word(struct condition_context *k, struct span word, stru
         h->days |= days;
         return NULL;
     }
+    if (dates_is_date(word))
+        return dates_add(k, word, &h->dates);
     if (parse_range(word, &first, &last)) {
         if (first == DAY_S || first == last)
             return "these hours are empty; the whole day is 00:00-24:00";
@@ -100,7 +104,7 @@ static const char *take_word(struct condition_context *k, struct span word, stru
         return NULL;
     }
     if (!zone_is_name(word))
-        return "this is neither days (mon-fri), nor hours (09:00-17:30), nor a time zone (Europe/Paris)";
+        return "this is neither days (mon-fri), nor a date (2026-12-24), nor hours (09:00-17:30), nor a time zone (Europe/Paris)";
     if (h->zone)
         return "one condition has one time zone";
     h->zone = zone_of(k, word, &why);
@@ -112,6 +116,11 @@ static bool compile_time(struct condition_context *k, const struct conf_stmt *s,
     struct hours *h = (struct hours *)condition_alloc(k, sizeof *h);
     c->data = h;
     for (unsigned i = 0; h && i < s->n_args; i++) {
+        if (span_eq(s->args[i].text, SPAN("dates")) && i + 1 < s->n_args) {
+            if (!dates_read(k, &s->args[++i], &h->dates))
+                return false;
+            continue;
+        }
         const char *why = take_word(k, s->args[i].text, h);
         if (why) {
             conf_error(k->diags, k->conf, &s->args[i].pos, "`%.*s`: %s", SPAN_ARG(s->args[i].text), why);
@@ -125,6 +134,8 @@ static bool compile_time(struct condition_context *k, const struct conf_stmt *s,
 
 static bool has_day(const struct hours *h, int64_t day)
 {
+    if (h->dates && !dates_has(h->dates, day))
+        return false;
     return h->days >> ((day % 7 + 11) % 7) & 1; // 1970-01-01 was a Thursday; day may be negative
 }
 

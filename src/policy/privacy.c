@@ -124,13 +124,22 @@ enum err privacy_request(enum privacy level, const struct privacy_context *c, st
     return e ? e : fields_add_named(f, SPAN("Sec-GPC"), SPAN("1"));
 }
 
+// [protocol-name "/"] protocol-version, of HTTP (RFC 9110 7.6.3).
+static bool is_version(struct span s)
+{
+    if (span_starts_ci(s, SPAN("HTTP/")))
+        s = span_skip(s, 5);
+    bool dotted = s.len == 3 && ascii_is_digit((unsigned char)s.ptr[0]) && s.ptr[1] == '.' && ascii_is_digit((unsigned char)s.ptr[2]);
+    return dotted || (s.len == 1 && ascii_is_digit((unsigned char)s.ptr[0]));
+}
+
 // The versions of the hops stay, and which of them is one of us (a loop has to be found).
 struct span privacy_via(struct span via, struct arena *a)
 {
     struct span item, out = SPAN("");
     while (out.ptr && list_next(&via, &item)) {
         struct span rest = item, version = span_cut(&rest, ' ');
-        bool sound = version.len && version.len <= 16 && http_is_tchar((unsigned char)version.ptr[0]);
+        bool sound = is_version(version);
         const char *name = span_ends(item, SPAN(" weir")) ? "weir" : "proxy";
         out = arena_printf(a, "%.*s%s%.*s %s", SPAN_ARG(out), out.len ? ", " : "", SPAN_ARG(sound ? version : SPAN("1.1")), name);
     }

@@ -3,6 +3,9 @@
 
 #include "admin/history.h"
 #include "admin/log.h"
+#include "base/check.h"
+#include "base/hash.h"
+#include "base/num.h"
 #include "proxy/access_log.h"
 #include "proxy/cache_fetch.h"
 #include "proxy/tap.h"
@@ -25,6 +28,17 @@ struct texts {
     char client[ADDR_IP_TEXT_MAX], upstream[ADDR_TEXT_MAX];
     struct access_phase phases[N_PHASES];
 };
+
+// What a log that may not say who asked for what has instead: a keyed hash of the address (its key is the process's), no queries.
+static void hide(struct access_record *r, struct texts *t)
+{
+    uint64_t hash = hash_keyed(r->client);
+    CHECK(sizeof t->client >= 17);
+    t->client[0] = '~';
+    r->client = span_of(t->client, 1 + num_put_hex(t->client + 1, hash));
+    r->target = span_first(r->target, span_find(r->target, '?'));
+    r->referer = span_first(r->referer, span_find(r->referer, '?'));
+}
 
 static struct access_record record_of(const struct exchange *x, uint64_t duration_us, struct texts *t)
 {
@@ -63,6 +77,8 @@ static struct access_record record_of(const struct exchange *x, uint64_t duratio
         r.tls = x->conn->t.info->version;
     if (x->upstream_addr.family)
         r.upstream = span_of(t->upstream, addr_format(&x->upstream_addr, t->upstream));
+    if (x->proxy && x->proxy->privacy == PRIVACY_STRICT)
+        hide(&r, t);
     return r;
 }
 

@@ -75,6 +75,27 @@ static enum err try_basic(struct exchange *x, const struct auth_method *m, struc
     return e;
 }
 
+// ---- Certificates
+
+// The common name of a subject as RFC 2253 writes it; the whole subject where there is none that is plain.
+static struct span common_name(struct span subject)
+{
+    for (struct span rest = subject; rest.ptr;) {
+        struct span part = span_trim(span_cut(&rest, ','));
+        if (span_starts_ci(part, SPAN("CN=")) && part.len > 3 && span_find(part, '\\') == part.len)
+            return span_skip(part, 3);
+    }
+    return subject;
+}
+
+static enum err try_certificate(struct exchange *x)
+{
+    const struct transport_info *i = x->conn->t.info;
+    if (!i || !i->client_verified)
+        return ERR_CREDENTIALS_MISSING;
+    return arena_dup(x->arena, common_name(i->client_subject), &x->user) ? ERR_OK : ERR_NO_MEMORY;
+}
+
 // ---- All methods
 
 static bool is_our_fault(enum err e)
@@ -86,8 +107,18 @@ static bool is_our_fault(enum err e)
 static enum err try_method(struct exchange *x, const struct auth_method *m)
 {
     struct span value = fields_value(&x->req->fields, x->proxy ? FIELD_PROXY_AUTHORIZATION : FIELD_AUTHORIZATION);
-    struct span token = credentials_of(value, SPAN("Basic"));
-    return token.ptr ? try_basic(x, m, token) : ERR_CREDENTIALS_MISSING;
+    struct span token;
+    switch (m->kind) {
+    case AUTH_BASIC:
+        token = credentials_of(value, SPAN("Basic"));
+        return token.ptr ? try_basic(x, m, token) : ERR_CREDENTIALS_MISSING;
+    case AUTH_BEARER:
+        token = credentials_of(value, SPAN("Bearer"));
+        return token.ptr ? token_check(m->tokens, token, (int64_t)(loop_wall_ms() / 1000), x->arena, &x->user) : ERR_CREDENTIALS_MISSING;
+    case AUTH_CLIENT_CERT:
+        return try_certificate(x);
+    }
+    return ERR_INTERNAL;
 }
 
 // What exactly was wrong is for the log.

@@ -441,3 +441,39 @@ def test_tests_know_answers(folder, cli):
     assert done.returncode == 0, done.stderr
     (folder / "x.conf").write_text(conf(rules, top=tests.replace('"too large"', '"too small"')).replace("@proxy@", "13128"))
     assert cli("check", "-c", "x.conf").returncode == 2
+
+
+@pytest.mark.parametrize("words, at, holds", [
+    ("2026-12-24", "Thu, 24 Dec 2026 10:00:00 GMT", True),
+    ("2026-12-24", "Fri, 25 Dec 2026 10:00:00 GMT", False),
+    ("2026-12-24..2027-01-06", "Fri, 01 Jan 2027 00:00:00 GMT", True),
+    ("2026-12-24..2027-01-06", "Thu, 07 Jan 2027 00:00:00 GMT", False),
+    ("12-25", "Fri, 25 Dec 2026 23:59:59 GMT", True),
+    ("12-25", "Sat, 25 Dec 2027 00:00:00 GMT", True),
+    ("12-27..01-02", "Sat, 01 Jan 2028 12:00:00 GMT", True),
+    ("12-27..01-02", "Mon, 03 Jan 2028 12:00:00 GMT", False),
+    ("02-29", "Sat, 29 Feb 2028 12:00:00 GMT", True),
+    ("dates days.txt", "Fri, 01 May 2026 12:00:00 GMT", True),
+    ("dates days.txt", "Sat, 02 May 2026 12:00:00 GMT", False),
+    ("dates days.txt", "Mon, 06 Apr 2026 12:00:00 GMT", True),
+    ("mon-fri 2026-12-24..2026-12-31", "Sun, 27 Dec 2026 12:00:00 GMT", False),
+    ("2026-12-24 22:00-02:00", "Fri, 25 Dec 2026 01:00:00 GMT", True),   # of the night that began on the 24th
+    ("2026-12-24 22:00-02:00", "Thu, 24 Dec 2026 01:00:00 GMT", False),
+    ("2026-12-24 Europe/Paris", "Wed, 23 Dec 2026 23:30:00 GMT", True),
+    ("2026-03-29 03:00-04:00 Europe/Paris", "Sun, 29 Mar 2026 01:30:00 GMT", True),  # the first hour of summer time
+    ("2026-10-25 02:00-03:00 Europe/Paris", "Sun, 25 Oct 2026 00:30:00 GMT", True),  # that hour comes twice
+    ("2026-10-25 02:00-03:00 Europe/Paris", "Sun, 25 Oct 2026 01:30:00 GMT", True),
+    ("2026-10-25 02:00-03:00 Europe/Paris", "Sun, 25 Oct 2026 02:30:00 GMT", False),
+])
+def test_dates(folder, cli, words, at, holds):
+    (folder / "days.txt").write_text("# feasts\n05-01 Labour Day\n2026-04-06   # Easter Monday\n\n")
+    test = f'test "t" {{ proxy GET http://x.test/ at "{at}" -> {"deny" if holds else "allow"} }}'
+    (folder / "x.conf").write_text(conf(f"deny when {{ time {words} }}", top=test).replace("@proxy@", "13128"))
+    done = cli("check", "-c", "x.conf")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("words", ["2026-13-01", "2026-02-29", "02-30", "2026-12-24..2026-12-23", "12-25..2026-12-26", "2026-12-1", "dates none.txt"])
+def test_dates_that_are_none(folder, cli, words):
+    (folder / "x.conf").write_text(conf(f"deny when {{ time {words} }}").replace("@proxy@", "13128"))
+    assert cli("check", "-c", "x.conf").returncode == 2

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`auth bearer` (JSON Web Tokens) and `auth client-cert`."""
+import base64
+import hashlib
+import hmac
+import json
+import subprocess
+import time
+
+import pytest
+
+import certs
+from certs import connect_tls
+from http1 import connect, request
+from process import need
+
+CONF = """
+pool app { server 127.0.0.1:@app@ }
+site * {
+    listen 127.0.0.1:@site@
+    auth bearer keys keys.json algorithm ALG audience weir issuer "https://id.test/" realm api
+    route * -> pool app { set request-header X-User {user} }
+}
+"""
+SECRET = b"0123456789abcdef0123456789abcdef"
+
+
+def b64(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def token(sign, head=None, **claims):
+    body = {"sub": "ann", "aud": "weir", "iss": "https://id.test/", "exp": time.time() + 600, **claims}
+    body = {k: v for k, v in body.items() if v is not None}
+    text = b64(json.dumps(head or {"alg": "HS256"}).encode()) + "." + b64(json.dumps(body).encode())
+    return text + "." + b64(sign(text.encode()))
+
+
+def hs256(data):
+    return hmac.new(SECRET, data, hashlib.sha256).digest()
+
+
+@pytest.fixture
+def get(weir, origin):
+    o = origin()
+    w = weir(CONF.replace("ALG", "HS256"), app=o.port, files={"keys.json": json.dumps({"keys": [{"kty": "odd"}, {"kty": "oct", "kid": "k1", "k": b64(SECRET)}]})})
+
+    def ask(value):
+        with connect(w.site) as c:
+            r = c.ask(request(fields=[("Authorization", value)] if value else []))
+        return r.status, (o.requests[-1].fields["X-User"] if r.status == 200 else r.fields.get("WWW-Authenticate"))
+    return ask
+
+
+def test_good_tokens(get):
+    assert get("Bearer " + token(hs256)) == (200, "ann")
+    assert get("bearer " + token(hs256, aud=["other", "weir"], nbf=time.time() - 5)) == (200, "ann")
+    assert get("Bearer " + token(hs256, {"alg": "HS256", "kid": "k1"})) == (200, "ann")
+
+
+@pytest.mark.parametrize("make", [
+    lambda: None,
+    lambda: "Bearer",
+    lambda: "Bearer x",
+    lambda: "Bearer a.b.c",
+    lambda: "Bearer " + "A" * 9000,
+    lambda: "Bearer " + token(hs256, exp=time.time() - 60),
+    lambda: "Bearer " + token(hs256, exp=None),
+    lambda: "Bearer " + token(hs256, exp="9999999999"),
+    lambda: "Bearer " + token(hs256, nbf=time.time() + 600),
+    lambda: "Bearer " + token(hs256, aud="other"),
+    lambda: "Bearer " + token(hs256, aud=None),
+    lambda: "Bearer " + token(hs256, iss="https://evil.test/"),
+    lambda: "Bearer " + token(hs256, sub=None),
+    lambda: "Bearer " + token(hs256, sub="a\nb"),
+    lambda: "Bearer " + token(hs256, {"alg": "HS512"}),
+    lambda: "Bearer " + token(hs256, {"alg": "HS256", "kid": "k2"}),
+    lambda: "Bearer " + token(hs256, {"alg": "HS256", "crit": ["x"], "x": 1}),
+    lambda: "Bearer " + token(lambda d: b"", {"alg": "none"}),
+    lambda: "Bearer " + token(lambda d: bytes(32)),
+    lambda: "Bearer " + token(hs256)[:-3],
+])
+def test_bad_tokens(get, make):
+    assert get(make()) == (401, 'Bearer realm="api"')
+
+
+def test_rs256_and_no_confusion_of_algorithms(weir, origin, folder):
+    """A public key is no secret: what is signed with it by HMAC is not signed (RFC 8725 2.1)."""
+    need("openssl")
+    run = lambda *a, **k: subprocess.run(["openssl", *a], cwd=folder, check=True, capture_output=True, **k).stdout
+    run("genrsa", "-out", "k.pem", "2048")
+    n = bytes.fromhex(run("rsa", "-in", "k.pem", "-noout", "-modulus").decode().strip().split("=")[1])
+    public = run("rsa", "-in", "k.pem", "-pubout")
+    o = origin()
+    w = weir(CONF.replace("ALG", "RS256"), app=o.port, files={"keys.json": json.dumps({"kty": "RSA", "n": b64(n), "e": "AQAB"})})
+
+    def get(value):
+        with connect(w.site) as c:
+            return c.ask(request(fields=[("Authorization", "Bearer " + value)])).status
+    assert get(token(lambda d: run("dgst", "-sha256", "-sign", "k.pem", input=d), {"alg": "RS256"})) == 200
+    for key in (public, n):
+        assert get(token(lambda d: hmac.new(key, d, hashlib.sha256).digest())) == 401
+
+
+@pytest.mark.parametrize("statement, words", [
+    ("auth bearer keys k.json", "wants the one algorithm"), ("auth bearer algorithm ES256", "wants the keys"), ("auth bearer keys k.json algorithm none", "no algorithm"),
+    ("auth bearer keys k.json algorithm ES256", "has no key"), ("auth bearer keys missing.json algorithm ES256", "cannot be read"), ("auth basic keys k.json", "no word for `auth basic`")])
+def test_mistakes(folder, cli, statement, words):
+    (folder / "k.json").write_text('{"keys": [{"kty": "odd"}]}')
+    (folder / "x.conf").write_text(f"proxy 127.0.0.1:13128 {{ {statement} }}\n")
+    done = cli("check", "-c", "x.conf")
+    assert done.returncode == 2 and words in done.stderr
+
+
+def test_client_certificates(weir, origin):
+    o = origin()
+    w = weir("""
+        pool app { server 127.0.0.1:@app@ }
+        site a.test {
+            listen 127.0.0.1:@https@ tls
+            tls cert server.pem key server.key
+            client-cert optional ca ca.pem
+            auth client-cert
+            route * -> pool app { set request-header X-User {user} }
+        }""", app=o.port, files={**certs.files("a.test"), "ca.pem": certs.authority()[0].read_bytes()})
+    with connect_tls(w.https, "a.test") as c:
+        assert c.ask(request(host="a.test")).status == 401
+    with connect_tls(w.https, "a.test", client=("ann",)) as c:
+        assert c.ask(request(host="a.test")).status == 200
+    assert o.requests[-1].fields["X-User"] == "ann"
