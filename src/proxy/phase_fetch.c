@@ -188,7 +188,8 @@ static struct attempt attempt_of(const struct exchange *x, const struct tries *t
     struct attempt a = {.first_byte_ms = x->timeouts->first_byte};
     if (!t->rules || t->used >= t->rules->tries || !method_is_idempotent(x->req->method))
         return a;
-    a.movable = a.whole = true;
+    a.movable = !(member_flags(x->target.member) & MEMBER_DOWN); // who was chosen although it is down is given its time
+    a.whole = true;
     if (t->rules->try_ms)
         a.first_byte_ms = MIN(a.first_byte_ms, t->rules->try_ms);
     return a;

@@ -100,6 +100,21 @@ def test_metrics_of_servers(app):
     assert value("weir_upstream_connect_seconds_count", a) == 1
 
 
+def test_a_thousand_servers_by_reload_move_nothing(app):
+    w, (a, b), status = app([failing(503), named("b")], "balance round-robin\n eject after 1 error for 60s")
+    with connect(w.http) as c:
+        for _ in range(6):
+            c.ask(request())
+        before = status()
+        assert before[a.port]["state"] == "ejected"
+        more = "\n    ".join(f"server 127.1.{n // 250}.{n % 250 + 1}:9 backup" for n in range(1000))
+        w.rewrite(w.text.replace("balance round-robin", "balance round-robin\n    " + more))
+        w.signal(signal.SIGHUP)
+        wait_until(lambda: "generation 2" in w.stderr, what="the reload")
+        assert spread(c.ask(request()) for _ in range(20)) == {"b": 20}
+    assert (a.connections, b.connections) == (1, 1), "connections live on"
+
+
 # ---- connections
 
 def test_a_connection_carries_only_so_many_requests(app):

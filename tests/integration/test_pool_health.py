@@ -4,6 +4,7 @@ import collections
 import signal
 import socket
 import threading
+import time
 
 import pytest
 
@@ -121,6 +122,21 @@ def test_when_all_are_down_all_are_tried(checked):
     a.status = b.status = 500
     wait_until(lambda: w.stderr.count("is down") >= 2, what="both being down")
     assert set(spread(w.http)) == {"a", "b"}
+
+
+def test_a_server_that_is_tried_although_it_is_down_is_given_its_time(weir, origin):
+    """The checks may be what is wrong."""
+    def serve(x):
+        if x.request.target == "/healthz":
+            x.reply(500)
+        else:
+            time.sleep(0.4)
+            x.reply(body=b"late")
+    o = origin(serve)
+    w = weir(SITE % ("", f"server 127.0.0.1:{o.port}\n check GET /healthz every 50ms\n retry 2 budget 100%"))
+    wait_until(lambda: "is down" in w.stderr, what="the server being down")
+    assert spread(w.http, 1) == {"late": 1}
+    assert sum(r.target == "/" for r in o.requests) == 1
 
 
 def test_requests_that_wait_for_a_server_that_is_found_down_go_elsewhere(weir, origin):

@@ -7,6 +7,7 @@
 // cmocka wants the four above
 #include <cmocka.h>
 
+#include "balance/health.h"
 #include "balance/pool.h"
 #include "balance/registry.h"
 
@@ -295,6 +296,26 @@ static void what_is_known_lives_on_over_a_reload(void **state)
     unmake(&new_);
 }
 
+static void one_that_came_back_takes_its_part_by_and_by(void **state)
+{
+    (void)state;
+    struct made m;
+    make(&m, "server 10.0.0.1:1\nserver 10.0.0.2:1\nbalance round-robin\nslow-start 1000s");
+    struct member *back = pool_targets(m.pool)->tiers[TIER_MAIN].v[0].member;
+    health_came_back(m.pool, back, loop_now_ms());
+    unsigned seen[3] = {0};
+    for (unsigned i = 0; i < 1000; i++)
+        seen[take_and_leave(m.pool, NULL)]++;
+    assert_in_range(seen[1], 20, 250); // a tenth of the usual, in the beginning
+    atomic_store(&back->slow_from_ms, loop_now_ms() - 1000 * 1000);
+    seen[1] = 0;
+    for (unsigned i = 0; i < 100; i++)
+        seen[take_and_leave(m.pool, NULL)]++;
+    assert_int_equal(seen[1], 50);
+    assert_int_equal(member_flags(back), 0);
+    unmake(&m);
+}
+
 static void retries_have_a_budget(void **state)
 {
     (void)state;
@@ -345,6 +366,7 @@ int main(void)
         cmocka_unit_test(a_success_between_errors_forgives_them),
         cmocka_unit_test(the_limit_of_a_server_holds),
         cmocka_unit_test(what_is_known_lives_on_over_a_reload),
+        cmocka_unit_test(one_that_came_back_takes_its_part_by_and_by),
         cmocka_unit_test(retries_have_a_budget),
         cmocka_unit_test(a_session_is_found_by_its_token_alone),
     };
