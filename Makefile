@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A thin front for meson and the scripts in scripts/; `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help deps build run test bench instructions fuzz corpus simulate chaos easylist coverage tsan format lint reference install dist
+.PHONY: help deps build run test bench instructions fuzz corpus simulate chaos easylist coverage tsan cross format lint reference install dist
 
 # A build folder: $(call configure,FOLDER,COMPILER,OPTIONS)
 configure = @test -f $(1)/build.ninja || CC=$(2) meson setup $(1) $(3)
@@ -76,6 +76,10 @@ tsan: ## the worker with all its threads under ThreadSanitizer, and the unit tes
 	$(call configure,build/tsan,gcc,-Dbuildtype=debug -Doptimization=1 -Db_sanitize=thread)
 	@ninja -C build/tsan --quiet
 	@scripts/tsan build/tsan
+
+cross: ## what depends on the architecture, built for aarch64 and run under qemu-user
+	@scripts/deps build cross
+	@scripts/cross
 
 format: ## lay out all C sources by .clang-format
 	@scripts/deps lint

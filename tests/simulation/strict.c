@@ -152,7 +152,7 @@ static enum strict framing(struct strict_message *m, bool is_response, uint64_t 
         return bad(m, "Transfer-Encoding and Content-Length");
     if (n_te > 1 || n_cl > 1)
         return bad(m, "framing said twice");
-    if (n_te && (!strict_is(strict_value(m, "transfer-encoding"), "chunked") || m->minor == 0))
+    if (n_te && (!strict_is_ci(strict_value(m, "transfer-encoding"), "chunked") || m->minor == 0))
         return bad(m, "a transfer coding that is not just chunked");
     m->framing = n_te          ? STRICT_CHUNKED
                  : n_cl        ? STRICT_LENGTH
