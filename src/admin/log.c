@@ -35,17 +35,34 @@ int log_open(const char *dest)
     return open(dest, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
 }
 
-static void write_all(int fd, const char *p, size_t n)
+// Returns how much of it went: where nobody reads, or the disk is full, the rest is lost, but the service is not.
+static size_t write_all(int fd, const char *p, size_t n)
 {
-    while (n) {
-        ssize_t r = write(fd, p, n);
+    size_t done = 0;
+    while (done < n) {
+        ssize_t r = write(fd, p + done, n - done);
         if (r < 0 && errno == EINTR)
             continue;
         if (r <= 0)
-            return; // nobody reads, or the disk is full: the lines are lost, the service is not
-        p += r;
-        n -= (size_t)r;
+            break;
+        done += (size_t)r;
     }
+    return done;
+}
+
+// Lines that are lost are counted. One that was torn is ended before the next, which would be lost with it otherwise.
+static void write_lines(int fd, const char *p, size_t n)
+{
+    static bool torn; // by the writer's thread alone
+    if (torn && write_all(fd, "\n", 1) == 1)
+        torn = false;
+    size_t done = torn ? 0 : write_all(fd, p, n);
+    torn |= done < n && done > 0 && p[done - 1] != '\n';
+    int64_t lost = 0;
+    for (; done < n; done++)
+        lost += p[done] == '\n';
+    if (lost)
+        metrics_add(METRIC_LOG_DROPPED, lost);
 }
 
 static void *writer(void *arg)
@@ -71,7 +88,7 @@ static void *writer(void *arg)
         w.writing_cap = cap;
         int fd = w.fd;
         pthread_mutex_unlock(&w.lock);
-        write_all(fd, p, n);
+        write_lines(fd, p, n);
         pthread_mutex_lock(&w.lock);
     }
     pthread_mutex_unlock(&w.lock);
