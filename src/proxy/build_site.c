@@ -27,8 +27,14 @@ struct site *build_site(struct builder *b, const struct conf_stmt *s)
     if (site->n_routes && routes[0].target == TARGET_PASSTHROUGH)
         site->passthrough = &routes[0];
     build_https(b, s, site);
-    for (unsigned i = 0; i < site->n_routes; i++)
+    bool of_use = false;
+    for (unsigned i = 0; i < site->n_routes; i++) {
         site->cached |= site->routes[i].cache != NULL;
+        of_use |= site->routes[i].cache && site->routes[i].target == TARGET_POOL;
+    }
+    const struct conf_stmt *cache = conf_child(s, CONF_CACHE_USE);
+    if (cache && !of_use)
+        conf_warning(b->diags, b->conf, &cache->pos, "no route of this site uses its cache");
     if (!site->metrics)
         conf_error(b->diags, NULL, NULL, "out of memory");
     return site;

@@ -7,6 +7,7 @@ import time
 import pytest
 
 import http1
+from process import run_weir
 
 CONF = """
 log access json access.log
@@ -679,3 +680,22 @@ def test_purge_is_refused_by_default(cache):
     w, o = cache(Script(FRESH))
     get(w)
     assert get(w, method="PURGE").status == 405 and get(w).body == b"answer 1"
+
+
+def test_what_check_says_of_caches(folder):
+    def check(text):
+        (folder / "c.conf").write_text(text)
+        done = run_weir(folder, "check", "-c", "c.conf")
+        return done.returncode, done.stdout + done.stderr
+
+    site = "pool app {{ server 127.0.0.1:1 }}\nsite * {{ listen 127.0.0.1:1080\n  cache {}\n  route * -> pool app {}\n}}\n"
+    assert check("cache main { memory 8MiB }\n" + site.format("main", ""))[0] == 0
+    status, text = check("cache main { memory 8MiB }\n" + site.format("mian", ""))
+    assert status == 2 and "c.conf:4:9: error: there is no cache `mian`; did you mean `main`?" in text
+    status, text = check("cache main { memory 8MiB }\n" + site.format("main", "{ no-cache }"))
+    assert status == 0 and "warning: no route of this site uses its cache" in text
+    status, text = check("cache main { memory 8MiB }\ncache other { memory 8MiB }\n" + site.format("main", ""))
+    assert status == 0 and "warning: nothing uses the cache `other`" in text
+    status, text = check("cache main { memory 8MiB; disk store 1MiB; key header }\n" + site.format("main", "{ bypass }"))
+    assert status == 2 and all(part in text for part in ("at least 4MiB", "`key header` needs names", "`bypass` needs its conditions"))
+    assert not (folder / "store").exists()
