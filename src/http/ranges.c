@@ -64,8 +64,10 @@ void ranges_check(const struct request *req, const struct validators *v, uint64_
     for (s = span_skip(s, 6); list_next(&s, &item);) {
         struct byte_range x;
         enum item what = parse_item(item, size, &x);
-        if (what == ITEM_MALFORMED || (what == ITEM_OK && (ret->n == RANGES_MAX || overlaps(ret, &x))))
+        if (what == ITEM_MALFORMED || (what == ITEM_OK && (ret->n == RANGES_MAX || overlaps(ret, &x)))) {
+            ret->n = 0;
             return;
+        }
         if (what == ITEM_OK)
             ret->v[ret->n++] = x;
     }
