@@ -38,6 +38,7 @@ void build_limits(struct builder *b)
     b->g->limits = (struct limits){
         .connections = (unsigned)conf_number(l, CONF_L_CONNECTIONS),
         .per_client = (unsigned)conf_number(l, CONF_L_PER_CLIENT),
+        .handshakes = (unsigned)conf_number(l, CONF_L_HANDSHAKES),
         .h1 = {.line_bytes = (uint32_t)MIN(line, (uint64_t)(1 << 20)),
                .fields = (uint32_t)conf_number(l, CONF_L_FIELDS),
                .fields_bytes = (uint32_t)MIN(bytes, (uint64_t)(1 << 20))},

@@ -37,7 +37,7 @@ struct timeouts {
 };
 
 struct limits {
-    unsigned connections, per_client;
+    unsigned connections, per_client, handshakes;
     struct h1_limits h1;
     struct h1_limits response; // of servers' heads
     unsigned interim;          // 1xx answers before the final one

@@ -228,8 +228,9 @@ enum err passthrough_accept(struct transport *t, const struct client_settings *s
     struct client_conn *c = container_of(t, struct client_conn, t);
     const struct listener *l = (const struct listener *)c->listener;
     char name[TLS_NAME_MAX + 1];
-    // Nobody costs us more than a descriptor before the first byte is there.
-    t->io.state &= (uint8_t)~IO_READABLE;
+    // Nobody costs us more than a descriptor before the first byte is there (see tls_accept).
+    if (!s->introduce)
+        t->io.state &= (uint8_t)~IO_READABLE;
     enum err e = io_wait_readable(&t->io, deadline);
     struct chunk *early = e ? NULL : chunk_new(TLS_HELLO_MAX);
     if (!early)

@@ -24,20 +24,37 @@ struct peer_counts {
     struct shard shards[SHARDS];
 };
 
-static struct peer_counts *shared;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
+static struct peer_counts *shared, *handshaking;
+static pthread_once_t once = PTHREAD_ONCE_INIT, once_handshaking = PTHREAD_ONCE_INIT;
 
-static void make(void)
+static struct peer_counts *make(void)
 {
-    shared = (struct peer_counts *)mem_calloc(1, sizeof *shared);
-    for (unsigned i = 0; shared && i < SHARDS; i++)
-        pthread_mutex_init(&shared->shards[i].lock, NULL);
+    struct peer_counts *p = (struct peer_counts *)mem_calloc(1, sizeof *p);
+    for (unsigned i = 0; p && i < SHARDS; i++)
+        pthread_mutex_init(&p->shards[i].lock, NULL);
+    return p;
+}
+
+static void make_shared(void)
+{
+    shared = make();
+}
+
+static void make_handshaking(void)
+{
+    handshaking = make();
 }
 
 struct peer_counts *peers_shared(void)
 {
-    pthread_once(&once, make);
+    pthread_once(&once, make_shared);
     return shared;
+}
+
+struct peer_counts *peers_handshaking(void)
+{
+    pthread_once(&once_handshaking, make_handshaking);
+    return handshaking;
 }
 
 static bool key_of(const struct addr *a, struct slot *ret)

@@ -172,8 +172,10 @@ enum err tls_accept_early(struct transport *t, const struct client_settings *s, 
 
 enum err tls_accept(struct transport *t, const struct client_settings *s, uint64_t deadline)
 {
-    // Nobody costs us more than a descriptor before the first byte is there. (That it may be was a guess; the poller tells.)
-    t->io.state &= (uint8_t)~IO_READABLE;
+    // Nobody costs us more than a descriptor before the first byte is there. That it may be is a guess on a fresh connection, where
+    // the poller has yet to tell; behind an introduction it has told already.
+    if (!s->introduce)
+        t->io.state &= (uint8_t)~IO_READABLE;
     enum err e = io_wait_readable(&t->io, deadline);
     return e ? e : tls_accept_early(t, s, NULL, deadline);
 }

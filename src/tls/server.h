@@ -40,7 +40,7 @@ struct tls_listener {
     const void *arg;
     const struct tls_site *fallback; // for clients that name none
 };
-/// struct client_settings' secure; secure_arg is a struct tls_listener, which must live until the handshake has ended.
+/// struct client_settings' secure, on a connection that nothing was waited for on yet; secure_arg is a struct tls_listener, which must live until the handshake has ended.
 enum err tls_accept(struct transport *t, const struct client_settings *s, uint64_t deadline);
 /// The same once a byte is there; early: what was read of the connection already (NULL: nothing).
 enum err tls_accept_early(struct transport *t, const struct client_settings *s, struct chunk *early, uint64_t deadline);

@@ -3,6 +3,7 @@
 import importlib
 import json
 import re
+import socket
 import ssl
 import subprocess
 import threading
@@ -114,3 +115,40 @@ def test_handshakes_are_counted(weir):
             pass
     assert count("weir_tls_handshakes_total") == 2 and count("weir_tls_resumed_total") == 1
     wait_until(lambda: count("weir_tls_handshake_failures_total") >= before + 2, what="failures in the count")
+
+
+def test_handshakes_of_one_address_wait_for_each_other(weir):
+    w = weir(CONF.replace("per-client 2000", "per-client 2000  handshakes 2").replace("log access off", "threads 1\nlog access off\ntimeouts { handshake 20s }"), files=files())
+    hello = b"\x16\3\1\2\0\1\0\1\xfc\3\3"  # the beginning of one
+    with connect(w.https) as one, connect(w.https) as two:
+        one.send(hello)
+        two.send(hello)
+        done = []
+        third = threading.Thread(target=lambda: done.append(connect_tls(w.https, timeout=30)))
+        third.start()
+        other = socket.create_connection(("127.0.0.1", w.https), source_address=("127.0.0.2", 0), timeout=10)
+        with connect_tls(w.https, sock=other) as c:  # another address does not wait
+            assert c.ask(request()).status == 200
+        assert not done
+        one.close()
+        third.join(20)
+        assert done
+        assert done[0].ask(request()).status == 200
+        done[0].close()
+
+
+def test_a_proxys_header_and_the_hello_in_one_packet(weir):
+    w = weir("trust client-ip from 127.0.0.1/32\n" + CONF.replace("@https@ tls", "@https@ tls proxy-protocol"), files=files())
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = certs.context().wrap_bio(incoming, outgoing, server_hostname="a.test")
+    with socket.create_connection(("127.0.0.1", w.https), timeout=10) as s:
+        first = b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n"
+        while True:
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                s.sendall(first + outgoing.read())
+                first = b""
+                incoming.write(s.recv(65536))
+        assert tls.selected_alpn_protocol() == "http/1.1"
