@@ -174,6 +174,7 @@ struct proxy {
     const struct auth *auth;         // NULL: users need not show who they are
     enum privacy privacy;
     const struct bandwidths *bandwidths; // NULL: none
+    struct span pac; // of its script, what goes around it; a NULL pointer: none is served
     struct parent_rules parents;     // of other proxies that requests go through
     const struct compress *compress; // NULL: none
     const struct cache_use *cache;   // the same

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // admit: is the request well formed, within the limits, and ours to serve?
 #include "proxy/exchange.h"
+#include "proxy/pac.h"
 
 static enum err check_expect(struct exchange *x)
 {
@@ -32,6 +33,8 @@ static enum err check_proxy_request(struct exchange *x)
         return r->authority.port ? ERR_OK : ERR_BAD_TARGET;
     if (r->method == METHOD_TRACE || (r->method == METHOD_PURGE && !x->gen->purges))
         return ERR_METHOD_REFUSED;
+    if (pac_is_asked(x))
+        return pac_answer(x);
     if (r->form != TARGET_ABSOLUTE)
         return ERR_NOT_A_PROXY_REQUEST;
     return span_eq(r->scheme, SPAN("http")) ? ERR_OK : ERR_BAD_TARGET;
