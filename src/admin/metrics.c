@@ -5,6 +5,7 @@
 
 #include "admin/metrics_internal.h"
 #include "base/check.h"
+#include "base/hash.h"
 #include "base/mem.h"
 
 // Where each metric begins in its scope: an enumeration counts the widths of the scope's own rows.
@@ -63,6 +64,7 @@ struct metric_set metrics_process = {.cells = process_cells};
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; // the list and threads
 static struct metric_entry *first, **last = &first;
+static struct metric_entry *buckets[1024]; // by labels: there may be thousands of servers
 static unsigned slots = 1;
 static struct metric_entry process_entry;
 
@@ -114,6 +116,7 @@ void metrics_fini(void)
         entry_free(e);
     }
     last = &first;
+    memset(buckets, 0, sizeof buckets);
     mem_free(process_entry.memory);
     process_entry.memory = NULL;
     metrics_process = (struct metric_set){.cells = process_cells};
@@ -159,13 +162,17 @@ static struct metric_entry *entry_new(enum metric_scope scope, const struct metr
 // Label names are compared by address: the literals of the functions below.
 static struct metric_set *set_get(enum metric_scope scope, const struct metric_label label[2])
 {
+    uint64_t hash = hash_fast_seed(label[1].value, hash_fast_seed(label[0].value, (uint64_t)scope));
+    struct metric_entry **bucket = &buckets[hash % ARRAY_LEN(buckets)];
     pthread_mutex_lock(&lock);
-    struct metric_entry *e = first;
+    struct metric_entry *e = *bucket;
     while (e && !(e->scope == scope && label_is(e, 0, &label[0]) && label_is(e, 1, &label[1])))
-        e = e->next;
+        e = e->next_alike;
     if (!e && (e = entry_new(scope, label))) {
         *last = e;
         last = &e->next;
+        e->next_alike = *bucket;
+        *bucket = e;
     }
     pthread_mutex_unlock(&lock);
     return e ? &e->set : NULL;

@@ -43,7 +43,8 @@ struct metric_entry {
     const char *name[2];
     char *value[2];
     void *memory;
-    struct metric_entry *next;
+    struct metric_entry *next;        // in the order of their making
+    struct metric_entry *next_alike;  // in its bucket
 };
 
 struct metric_row {

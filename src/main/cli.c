@@ -103,6 +103,8 @@ static int quick(const struct options *o)
 {
     struct workbench w;
     int status = FAILED;
+    if (metrics_init(METRICS_THREADS_MAX)) // its numbers are made before the threads are counted
+        return FAILED;
     if (workbench_init(&w)) {
         struct span text = quick_text(&w.arena, o);
         struct generation *g = workbench_compile(&w, NULL, text);
@@ -458,8 +460,6 @@ int cli_main(int argc, char **argv)
     int status = parse_options(c, argc, argv, &o);
     if (status)
         return status < 0 ? OK : status;
-    if (metrics_init(METRICS_THREADS_MAX))
-        return FAILED;
     status = c->run(&o);
     metrics_fini();
     arena_thread_fini();

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "admin/log.h"
+#include "admin/metrics.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/secret.h"
@@ -48,6 +49,13 @@ static struct conf *load_file(const char *file, const struct conf_source *text, 
 struct generation *supervisor_load(struct supervisor *s, const struct conf_source *text, struct conf_diags *d)
 {
     struct conf *c = s->file ? load_file(s->file, text, s->handover.bundle, d) : conf_load_text(s->text, "quick", d);
+    // Numbers for as many threads as there will be, for life; whoever comes without a file has made room already.
+    bool first = c && s->file && !s->gen;
+    if (first && metrics_init(MAX(supervisor_count_threads(c), s->handover.n_threads))) {
+        conf_error(d, NULL, NULL, "out of memory");
+        conf_unref(c);
+        return NULL;
+    }
     struct generation *g = c ? generation_new(c, d, s->number + 1) : NULL;
     conf_unref(c);
     if (g && !generation_run_tests(g, d)) {
