@@ -38,6 +38,13 @@ enum {
 #undef METRIC
     WIDTH_OF_UPSTREAM
 };
+enum {
+#define METRIC(id, scope, shape, type, name, help)                                                           \
+    AT_CACHE_##id, AFTER_CACHE_##id = AT_CACHE_##id + WIDTH(scope, CACHE, shape) - 1,
+#include "admin/metrics.tbl"
+#undef METRIC
+    WIDTH_OF_CACHE
+};
 
 const uint16_t metric_first_cell[N_METRICS] = {
 #define METRIC(id, scope, shape, type, name, help) [METRIC_##id] = AT_##scope##_##id,
@@ -50,6 +57,7 @@ static const uint16_t scope_cells[N_METRIC_SCOPES] = {
     [METRIC_IN_LISTENER] = WIDTH_OF_LISTENER,
     [METRIC_IN_TRAFFIC] = WIDTH_OF_TRAFFIC,
     [METRIC_IN_UPSTREAM] = WIDTH_OF_UPSTREAM,
+    [METRIC_IN_CACHE] = WIDTH_OF_CACHE,
 };
 
 const uint32_t metric_bounds_us[METRIC_BOUNDS] = {500,    1000,   2500,   5000,    10000,   25000,   50000,
@@ -179,7 +187,7 @@ static struct metric_set *set_get(enum metric_scope scope, const struct metric_l
 }
 
 static const char listener_label[] = "listener", site_label[] = "site", proxy_label[] = "proxy",
-                  pool_label[] = "pool", server_label[] = "server";
+                  pool_label[] = "pool", server_label[] = "server", cache_label[] = "cache";
 
 struct metric_set *metrics_listener(struct span listener)
 {
@@ -209,6 +217,16 @@ struct metric_set *metrics_server(struct span pool, struct span server)
 struct metric_set *metrics_origins(struct span proxy)
 {
     return set_get(METRIC_IN_UPSTREAM, (struct metric_label[2]){{proxy_label, proxy}});
+}
+
+struct metric_set *metrics_cache(struct span cache)
+{
+    return set_get(METRIC_IN_CACHE, (struct metric_label[2]){{cache_label, cache}});
+}
+
+void metric_put(struct metric_set *s, enum metric m, uint64_t value)
+{
+    atomic_store_explicit(&s->cells[metric_first_cell[m]], value, memory_order_relaxed);
 }
 
 // ---- Adding

@@ -58,6 +58,8 @@ MUST_USE struct metric_set *metrics_nowhere(void);
 /// A server of a pool; and whatever a forward proxy connects to.
 MUST_USE struct metric_set *metrics_server(struct span pool, struct span server);
 MUST_USE struct metric_set *metrics_origins(struct span proxy);
+/// A cache. Its numbers are counted elsewhere and put here before the text is written.
+MUST_USE struct metric_set *metrics_cache(struct span cache);
 
 static inline void metric_add_cell(struct metric_set *s, uint32_t cell, uint64_t n)
 {
@@ -73,6 +75,8 @@ static inline void metric_add(struct metric_set *s, enum metric m, int64_t n)
 {
     metric_add_cell(s, metric_first_cell[m], (uint64_t)n);
 }
+/// Sets a metric of shape ONE that nobody adds to.
+void metric_put(struct metric_set *s, enum metric m, uint64_t value);
 /// One more of this response status (0: there was none).
 void metric_add_status(struct metric_set *s, enum metric m, unsigned status);
 /// One more of this reason; ERR_OK counts nowhere.

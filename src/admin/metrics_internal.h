@@ -10,6 +10,7 @@ enum metric_scope {
     METRIC_IN_LISTENER,
     METRIC_IN_TRAFFIC,
     METRIC_IN_UPSTREAM,
+    METRIC_IN_CACHE,
     N_METRIC_SCOPES,
 };
 

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "cache/disk.h"
 #include "cache/internal.h"
 #include "cache/wait.h"
 
@@ -26,6 +27,7 @@ struct cache_body {
     enum err err;
     bool passing;
     _Atomic uint64_t charged; // read by who evicts
+    struct disk_object *disk; // never changed; NULL: in memory
     struct list waiters; // for more, or for the end
     struct list readers;
     struct list fillers; // waiting for readers
@@ -58,6 +60,37 @@ struct cache_body *cache_body_new(struct cache *c, uint64_t expected)
     return b;
 }
 
+struct cache_body *cache_body_new_on_disk(struct cache *c, struct disk_object *o)
+{
+    struct cache_body *b = cache_body_new(c, o->length);
+    struct disk_object *own = b ? (struct disk_object *)mem_alloc(sizeof *own) : NULL;
+    if (!own) {
+        cache_body_unref(b);
+        return NULL;
+    }
+    charge(b, sizeof *own + MEM_OVERHEAD);
+    disk_object_dup(o, own);
+    disk_object_close(o);
+    b->disk = own;
+    atomic_store_explicit(&b->length, own->length, memory_order_relaxed);
+    atomic_store_explicit(&b->state, BODY_WHOLE, memory_order_release);
+    return b;
+}
+
+const struct disk_object *cache_body_disk(const struct cache_body *b)
+{
+    return b->disk;
+}
+
+static enum err share_from_disk(const struct cache_body *b, uint64_t first, uint64_t length, struct chunkq *q)
+{
+    struct disk_object o;
+    disk_object_dup(b->disk, &o);
+    enum err e = disk_read(&o, first, length, q);
+    disk_object_close(&o);
+    return e == ERR_NOT_FOUND ? ERR_IO : e;
+}
+
 struct cache_body *cache_body_ref(struct cache_body *b)
 {
     atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
@@ -71,6 +104,9 @@ void cache_body_unref(struct cache_body *b)
     for (uint32_t i = 0; i < b->n; i++)
         chunk_unref(b->segments[i].chunk);
     mem_free(b->segments);
+    if (b->disk)
+        disk_object_close(b->disk);
+    mem_free(b->disk);
     cache_charge(b->cache, -(int64_t)cache_body_charge(b));
     pthread_mutex_destroy(&b->lock);
     mem_free(b);
@@ -288,6 +324,13 @@ enum err cache_body_wait_room(struct cache_body *b)
     }
 }
 
+void cache_body_drop_read(struct cache_body *b)
+{
+    pthread_mutex_lock(&b->lock);
+    drop_before(b, list_empty(&b->readers) ? atomic_load_explicit(&b->length, memory_order_relaxed) : slowest(b));
+    pthread_mutex_unlock(&b->lock);
+}
+
 // ---- Reading
 
 bool body_reader_open(struct body_reader *r, struct cache_body *b, uint64_t offset)
@@ -342,10 +385,18 @@ static enum err share(const struct cache_body *b, uint64_t first, uint64_t lengt
     return e;
 }
 
+enum err cache_body_share_so_far(struct cache_body *b, struct chunkq *q)
+{
+    pthread_mutex_lock(&b->lock);
+    enum err e = b->passing || b->disk ? ERR_INTERNAL : share(b, 0, atomic_load_explicit(&b->length, memory_order_relaxed), q);
+    pthread_mutex_unlock(&b->lock);
+    return e;
+}
+
 enum err cache_body_share(const struct cache_body *b, uint64_t first, uint64_t length, struct chunkq *q)
 {
     CHECK(cache_body_is_whole(b) && first + length <= cache_body_length(b));
-    return share(b, first, length, q);
+    return b->disk ? share_from_disk(b, first, length, q) : share(b, first, length, q);
 }
 
 bool body_reader_ready(const struct body_reader *r)

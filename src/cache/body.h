@@ -9,6 +9,7 @@
 
 struct cache;
 struct cache_body;
+struct disk_object;
 
 enum {
     BODY_SEGMENT_BYTES = 256 * 1024, // of large content
@@ -18,6 +19,10 @@ enum {
 /// Empty, to be filled; expected: its length, or UINT64_MAX. One reference. cache: whom its memory is charged to (NULL: nobody).
 /// NULL when memory is out.
 struct cache_body *cache_body_new(struct cache *c, uint64_t expected);
+/// Whole content that stays on disk. Takes o over, which is closed then. NULL when memory is out.
+struct cache_body *cache_body_new_on_disk(struct cache *c, struct disk_object *o);
+/// Where it is on disk; NULL: in memory. Only to be duplicated.
+const struct disk_object *cache_body_disk(const struct cache_body *b);
 struct cache_body *cache_body_ref(struct cache_body *b);
 void cache_body_unref(struct cache_body *b);
 
@@ -34,6 +39,10 @@ void cache_body_break(struct cache_body *b, enum err e);
 void cache_body_pass_through(struct cache_body *b);
 /// Waits until the slowest reader is near enough. ERR_CANCELED: nobody reads any more.
 MUST_USE enum err cache_body_wait_room(struct cache_body *b);
+/// Drops what every reader has, or all of it where there is none. Instead of giving up where nobody reads.
+void cache_body_drop_read(struct cache_body *b);
+/// Of content that is still arriving and not passing through: shares all that there is.
+MUST_USE enum err cache_body_share_so_far(struct cache_body *b, struct chunkq *q);
 
 /// Whether anybody reads it while it arrives.
 bool cache_body_has_readers(struct cache_body *b);
@@ -61,7 +70,8 @@ MUST_USE enum err body_reader_read(struct body_reader *r, struct chunkq *q, uint
 /// Whether read would give something at once.
 bool body_reader_ready(const struct body_reader *r);
 
-/// Of whole content: shares bytes [first, first + length) without copying.
+/// Of whole content: shares bytes [first, first + length) without copying. What is on disk is read (on the calling fiber); ERR_IO
+/// where that fails.
 MUST_USE enum err cache_body_share(const struct cache_body *b, uint64_t first, uint64_t length, struct chunkq *q);
 
 #endif

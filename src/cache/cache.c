@@ -1,17 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cache/cache.h"
 
-#include <fcntl.h>
-
 #include "base/mem.h"
-#include "cache/disk.h"
-#include "cache/internal.h"
+#include "cache/tier.h"
 
 enum {
     SMALL_PERCENT = 10,  // of a shard's bytes, for what has not shown its use yet
     MAIN_AT_ONCE = 2,    // as often missed lately: a ghost, in S3-FIFO's words
-    DISK_WAIT_MS = 3000, // for the index of a disk tier, before the first request
-    CACHES_MAX = 64,     // of a process, which one purge reaches
     EVICT_BATCH = 16,    // freed after one lock
     TRIES_MAX = 4,       // looked at in one shard before the next one's turn
 };
@@ -40,7 +35,7 @@ static struct cache *cache_new(struct span name)
         memcpy(text, name.ptr, name.len);
         text[name.len] = 0;
         c->name = text;
-        c->disk_fd = -1;
+        c->folder_fd = -1;
         for (unsigned i = 0; i < CACHE_SHARDS; i++) {
             pthread_mutex_init(&c->shards[i].lock, NULL);
             list_init(&c->shards[i].small);
@@ -66,67 +61,11 @@ struct cache *cache_open(const struct cache_config *config)
     return c;
 }
 
-// ---- The disk tiers. Where a cache's folder changes with a reload, the new one counts from the next start on.
-
-static pthread_mutex_t disks_lock = PTHREAD_MUTEX_INITIALIZER;
-static bool disks_are_open; // under it
-
-// Under the lock.
-static void open_now(struct cache *c)
-{
-    struct disk *d = NULL;
-    if (c->disk_fd < 0 || atomic_load(&c->disk))
-        return;
-    struct disk_config config = {.folder_fd = c->disk_fd, .size_bytes = c->disk_bytes, .wait_ms = DISK_WAIT_MS};
-    c->disk_fd = -1;
-    if (!disk_open(&config, &d))
-        atomic_store(&c->disk, d);
-}
-
-static void open_disk(struct cache *c, const struct cache_config *config)
-{
-    pthread_mutex_lock(&disks_lock);
-    if (c->disk_fd < 0 && !atomic_load(&c->disk) && config->disk_fd >= 0) {
-        c->disk_fd = openat(config->disk_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        c->disk_bytes = config->disk_bytes;
-    }
-    if (disks_are_open)
-        open_now(c);
-    pthread_mutex_unlock(&disks_lock);
-}
-
-static void open_each(void *arg, struct cache *c)
-{
-    (void)arg;
-    open_now(c);
-}
-
-void cache_disks_open(void)
-{
-    pthread_mutex_lock(&disks_lock);
-    disks_are_open = true;
-    cache_each(open_each, NULL);
-    pthread_mutex_unlock(&disks_lock);
-}
-
-void cache_disks_close(void)
-{
-    pthread_mutex_lock(&disks_lock);
-    disks_are_open = false;
-    LIST_FOREACH (it, &registry) {
-        struct disk *d = atomic_exchange(&container_of(it, struct cache, node)->disk, NULL);
-        if (d)
-            disk_close(d);
-    }
-    pthread_mutex_unlock(&disks_lock);
-}
-
 void cache_configure(struct cache *c, const struct cache_config *config)
 {
     atomic_store(&c->limit_bytes, config->memory_bytes);
     atomic_store(&c->max_object_bytes, config->max_object_bytes);
-    if (config->disk_bytes)
-        open_disk(c, config);
+    cache_configure_folder(c, config);
     (void)cache_make_room(c);
 }
 
@@ -148,29 +87,30 @@ void cache_close(struct cache *c)
         return;
     pthread_mutex_lock(&registry_lock);
     bool last = --c->refs == 0;
+    if (last)
+        atomic_store(&c->disk, NULL); // idle
     pthread_mutex_unlock(&registry_lock);
     if (last)
-        cache_forget(c);
+        cache_forget_all(c);
 }
 
-// fn may wait on a fiber, so the lock is not held meanwhile.
+void cache_each_ever(void (*fn)(void *arg, struct cache *c), void *arg)
+{
+    pthread_mutex_lock(&registry_lock);
+    LIST_FOREACH (it, &registry)
+        fn(arg, container_of(it, struct cache, node));
+    pthread_mutex_unlock(&registry_lock);
+}
+
 void cache_each(void (*fn)(void *arg, struct cache *c), void *arg)
 {
-    struct cache *v[CACHES_MAX];
-    unsigned n = 0;
     pthread_mutex_lock(&registry_lock);
     LIST_FOREACH (it, &registry) {
         struct cache *c = container_of(it, struct cache, node);
-        if (c->refs && n < CACHES_MAX) {
-            c->refs++;
-            v[n++] = c;
-        }
+        if (c->refs)
+            fn(arg, c);
     }
     pthread_mutex_unlock(&registry_lock);
-    for (unsigned i = 0; i < n; i++) {
-        fn(arg, v[i]);
-        cache_close(v[i]);
-    }
 }
 
 struct span cache_name(const struct cache *c)
@@ -178,9 +118,17 @@ struct span cache_name(const struct cache *c)
     return span_str(c->name);
 }
 
-uint64_t cache_max_object(const struct cache *c)
+uint64_t cache_max_in_memory(const struct cache *c)
 {
     return MIN(atomic_load_explicit(&c->max_object_bytes, memory_order_relaxed), atomic_load_explicit(&c->limit_bytes, memory_order_relaxed) / 2);
+}
+
+uint64_t cache_max_object(const struct cache *c)
+{
+    uint64_t in_memory = cache_max_in_memory(c);
+    if (likely(!tier_of(c)))
+        return in_memory;
+    return MAX(in_memory, MIN(atomic_load_explicit(&c->max_object_bytes, memory_order_relaxed), disk_max_object(tier_of(c))));
 }
 
 struct cache_stats cache_stats_of(struct cache *c)
@@ -192,6 +140,9 @@ struct cache_stats cache_stats_of(struct cache *c)
         s.objects += c->shards[i].n_objects;
         pthread_mutex_unlock(&c->shards[i].lock);
     }
+    s.has_disk = tier_of(c) != NULL;
+    if (s.has_disk)
+        disk_get_stats(tier_of(c), &s.disk);
     return s;
 }
 
@@ -219,8 +170,35 @@ struct cache_object *cache_lookup(struct cache *c, const struct cache_key *k, co
         if (uses < 3)
             atomic_store_explicit(&o->uses, uses + 1, memory_order_relaxed);
     }
+    uint32_t removals = s->removals;
     pthread_mutex_unlock(&s->lock);
-    return o;
+    return o || likely(!tier_of(c)) ? o : tier_lookup(c, k, request, a, removals, ret_url_known);
+}
+
+bool cache_has(struct cache *c, struct span url, struct span extra, struct span vary)
+{
+    uint64_t hash = cache_key_hash(url);
+    struct shard *s = cache_shard(c, hash);
+    bool has = false;
+    pthread_mutex_lock(&s->lock);
+    struct cache_entry *e = index_find(s, hash, url);
+    if (e) {
+        LIST_FOREACH (it, &e->variants) {
+            const struct cache_object *o = container_of(it, const struct cache_object, variant);
+            has |= !o->has_range && !cache_object_is_note(o) && span_eq(o->key.extra, extra) && span_eq(o->vary, vary);
+        }
+    }
+    pthread_mutex_unlock(&s->lock);
+    return has;
+}
+
+bool cache_is_indexed(const struct cache *c, const struct cache_object *o)
+{
+    struct shard *s = cache_shard((struct cache *)(uintptr_t)c, o->key.hash);
+    pthread_mutex_lock(&s->lock);
+    bool is = o->entry != NULL;
+    pthread_mutex_unlock(&s->lock);
+    return is;
 }
 
 // ---- Storing
@@ -276,6 +254,10 @@ bool cache_insert(struct cache *c, struct cache_object *o)
 {
     struct list gone;
     struct shard *s = cache_shard(c, o->key.hash);
+    if (cache_body_disk(o->body)) { // its content stays there, and so does its place in the index
+        tier_update(c, o);
+        return true;
+    }
     list_init(&gone);
     pthread_mutex_lock(&s->lock);
     struct cache_entry *e = index_find_or_add(c, s, o->key.hash, o->key.url);
@@ -290,11 +272,31 @@ bool cache_insert(struct cache *c, struct cache_object *o)
     free_all(&gone);
     if (!e)
         return false;
-    if (cache_object_is_note(o))
-        cache_tier_remove(c, o);
     atomic_fetch_add_explicit(&c->inserted, 1, memory_order_relaxed);
+    if (cache_object_is_note(o))
+        tier_remove(c, o); // what was stored under its key is not to be found any more
     (void)cache_make_room(c);
     return true;
+}
+
+void cache_completed(struct cache *c, struct cache_object *o)
+{
+    tier_store(c, o);
+    (void)cache_make_room(c);
+}
+
+void cache_promote(struct cache *c, struct cache_object *o, uint32_t removals)
+{
+    struct shard *s = cache_shard(c, o->key.hash);
+    bool has = cache_has(c, o->key.url, o->key.extra, o->vary);
+    pthread_mutex_lock(&s->lock);
+    // Who puts the same in between takes the older one out, and so changes removals, or is found here.
+    struct cache_entry *e = has || s->removals != removals ? NULL : index_find_or_add(c, s, o->key.hash, o->key.url);
+    if (e)
+        link_object(s, e, o, sketch_estimate(&s->sketch, o->key.hash) > MAIN_AT_ONCE);
+    pthread_mutex_unlock(&s->lock);
+    if (e)
+        (void)cache_make_room(c);
 }
 
 bool cache_replace(struct cache *c, struct cache_object *old, struct cache_object *o)
@@ -311,18 +313,14 @@ bool cache_replace(struct cache *c, struct cache_object *old, struct cache_objec
         link_object(s, e, o, main);
     }
     pthread_mutex_unlock(&s->lock);
-    if (e)
+    if (e) {
+        tier_update(c, o);
         cache_object_unref(old); // the index's
+    }
     return e != NULL;
 }
 
 void cache_remove(struct cache *c, struct cache_object *o)
-{
-    cache_tier_remove(c, o);
-    cache_drop(c, o);
-}
-
-void cache_drop(struct cache *c, struct cache_object *o)
 {
     struct shard *s = cache_shard(c, o->key.hash);
     pthread_mutex_lock(&s->lock);
@@ -330,6 +328,8 @@ void cache_drop(struct cache *c, struct cache_object *o)
     if (linked)
         index_unlink(c, s, o);
     pthread_mutex_unlock(&s->lock);
+    if (linked || cache_body_disk(o->body))
+        tier_remove(c, o);
     if (linked)
         cache_object_unref(o);
 }

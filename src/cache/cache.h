@@ -6,6 +6,7 @@
 #define WEIR_CACHE_CACHE_H
 
 #include "cache/body.h"
+#include "cache/disk.h"
 #include "cache/key.h"
 #include "cache/object.h"
 
@@ -15,8 +16,9 @@ struct cache_config {
     struct span name;
     uint64_t memory_bytes;
     uint64_t max_object_bytes; // content of one response
-    int disk_fd;               // of the disk tier's folder, borrowed; -1: it is not there, or there is none
-    uint64_t disk_bytes;       // 0: no disk tier
+    uint64_t disk_bytes;       // of the disk tier; 0: none
+    const char *folder;        // its path, by which it is told from others
+    int folder_fd;             // the folder, or -1: it cannot be used here
 };
 
 /// The process's cache with this name, made (with this configuration) where it is not there yet, with one reference. NULL when
@@ -26,14 +28,12 @@ struct cache *cache_open(const struct cache_config *config);
 void cache_configure(struct cache *c, const struct cache_config *config);
 /// The cache with this name, or NULL; with one reference.
 struct cache *cache_find(struct span name);
-/// From now on the disk tiers are open: in the process that serves, when it has no privileges any more.
-void cache_disks_open(void);
-/// Finishes what is being written. Nobody may use a cache any more.
-void cache_disks_close(void);
 /// The last reference frees it and all that is stored.
 void cache_close(struct cache *c);
 struct span cache_name(const struct cache *c);
+/// The content that may be stored at most; and what of that in memory: larger ones only go to disk.
 uint64_t cache_max_object(const struct cache *c);
+uint64_t cache_max_in_memory(const struct cache *c);
 /// Takes from now on one more request for a URL that is not stored into account; how often it was asked for lately, this one
 /// included (an estimate, never below the truth while the sketch has not aged).
 unsigned cache_note_miss(struct cache *c, const struct cache_key *k);
@@ -41,11 +41,6 @@ unsigned cache_note_miss(struct cache *c, const struct cache_key *k);
 /// The stored response that answers the request by its key and secondary key, the most recently stored one; with a reference.
 /// NULL: none. *ret_url_known: something is stored for the URL.
 struct cache_object *cache_lookup(struct cache *c, const struct cache_key *k, const struct fields *request, struct arena *a, bool *ret_url_known);
-/// The same from the disk tier, on a fiber: what is there comes into memory.
-struct cache_object *cache_tier_lookup(struct cache *c, const struct cache_key *k, const struct fields *request, struct arena *a);
-/// Writes a response that is whole to the disk tier, or its changed head. Does not wait.
-void cache_tier_write(struct cache *c, const struct cache_object *o);
-void cache_tier_update(struct cache *c, const struct cache_object *o);
 /// Puts a response into the index in place of those with the same keys. Takes a reference of its own. Evicts others where memory is
 /// over the limit. False: memory was out, and nothing is stored.
 bool cache_insert(struct cache *c, struct cache_object *o);
@@ -53,9 +48,15 @@ bool cache_insert(struct cache *c, struct cache_object *o);
 bool cache_replace(struct cache *c, struct cache_object *old, struct cache_object *o);
 /// Evicts until the limit of memory is kept, as far as there is something to evict (content that grows calls this). False: still above it.
 bool cache_make_room(struct cache *c);
-/// Takes one response out of memory alone.
-void cache_drop(struct cache *c, struct cache_object *o);
-/// Takes one response out, of both tiers (it broke off, or is known to be wrong).
+/// All of the content of a response that was put in has come: it goes to disk too, where there is one. Whoever puts one in calls this, as
+/// soon as nobody waits for it any more.
+void cache_completed(struct cache *c, struct cache_object *o);
+/// For content that turns out to be too large for memory: what has come of o, which was just removed and whose body is not passing through
+/// yet, goes to disk, and the rest may be appended by disk_append. NULL where there is no disk, or it takes nothing.
+struct disk_write *cache_spill(struct cache *c, struct cache_object *o);
+/// All of it was appended. Ends the write.
+void cache_spill_commit(struct disk_write *w, const struct cache_object *o);
+/// Takes one response out (it broke off, or is known to be wrong).
 void cache_remove(struct cache *c, struct cache_object *o);
 
 // ---- One fetch for many
@@ -103,11 +104,15 @@ uint64_t cache_purge(struct cache *c, enum purge_kind kind, struct span what, bo
 /// The same in every cache of the process. Where `key` statements leave parameters out of the key, the URL has to be without them too.
 uint64_t cache_purge_everywhere(enum purge_kind kind, struct span what, bool soft);
 
+/// Makes purges so far hold over a loss of power. Blocks.
+void cache_sync_everywhere(void);
+
 /// One stored response, or what is remembered of a URL that is not.
 struct cache_inspection {
     struct span cache;
     uint16_t status; // 0: nothing is stored, only remembered that it cannot be (why)
     bool fresh, filling, partial;
+    bool in_memory, on_disk;
     int64_t age_ms, left_ms;
     uint64_t bytes, uses;
     struct span vary; // its Vary field, or empty
@@ -117,9 +122,22 @@ struct cache_inspection {
 /// Calls fn for each stored variant of a URL, in all caches; the spans live during the call. Returns how many.
 unsigned cache_inspect(struct span url, int64_t now_ms, void (*fn)(void *arg, const struct cache_inspection *i), void *arg);
 
+// ---- The disk tier
+
+/// Opens the folders of all caches that are configured and have none open yet; others get their new size. Calls fail(name, folder, why) for
+/// each that cannot be used; they go on in memory. In a process that serves, once it has dropped its privileges. wait_ms: how
+/// long to wait for the indexes.
+void cache_open_folders(unsigned wait_ms, void (*fail)(const char *name, const char *folder, const char *why));
+/// Writes what is waiting and closes them all; nobody may use any cache any more.
+void cache_close_folders(void);
+
 struct cache_stats {
     uint64_t objects, used_bytes, limit_bytes, evicted, inserted;
+    bool has_disk;
+    struct disk_stats disk; // with has_disk
 };
 struct cache_stats cache_stats_of(struct cache *c);
+/// For all caches that are in use.
+void cache_for_each(void (*fn)(void *arg, struct cache *c), void *arg);
 
 #endif

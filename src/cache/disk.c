@@ -21,7 +21,7 @@ uint64_t disk_now_ms(void)
     return loop_clock_us() / 1000;
 }
 
-void disk_wait_until(struct disk *d, pthread_cond_t *changed, uint64_t until_ms, bool (*done)(struct disk *d))
+bool disk_wait_once(struct disk *d, pthread_cond_t *changed, uint64_t until_ms)
 {
     struct timespec t;
     uint64_t now = disk_now_ms(), ms = until_ms > now ? until_ms - now : 0;
@@ -32,7 +32,12 @@ void disk_wait_until(struct disk *d, pthread_cond_t *changed, uint64_t until_ms,
         t.tv_sec++;
         t.tv_nsec -= 1000 * 1000 * 1000;
     }
-    while (!done(d) && pthread_cond_timedwait(changed, &d->queue, &t) == 0)
+    return pthread_cond_timedwait(changed, &d->queue, &t) == 0;
+}
+
+void disk_wait_until(struct disk *d, pthread_cond_t *changed, uint64_t until_ms, bool (*done)(struct disk *d))
+{
+    while (!done(d) && disk_wait_once(d, changed, until_ms))
         ;
 }
 
@@ -89,6 +94,22 @@ static void set_sizes(struct disk *d, uint64_t size_bytes)
     d->segment_bytes = MIN(MAX(wanted, (uint64_t)DISK_SEGMENT_MIN_BYTES), (uint64_t)DISK_SEGMENT_MAX_BYTES);
     d->record_max_bytes = d->segment_bytes / 2;
     d->object_max_bytes = MIN(d->size_bytes / OBJECT_SHARE, object_max_bytes);
+}
+
+uint64_t disk_max_object(const struct disk *d)
+{
+    return atomic_load_explicit(&d->object_max_bytes, memory_order_relaxed);
+}
+
+void disk_resize(struct disk *d, uint64_t size_bytes)
+{
+    pthread_mutex_lock(&d->log);
+    if (MAX(size_bytes, (uint64_t)DISK_SIZE_MIN_BYTES) != d->size_bytes) {
+        set_sizes(d, size_bytes);
+        disk_log_seal(d); // it may be larger than a segment is now
+        disk_log_make_room(d, 0);
+    }
+    pthread_mutex_unlock(&d->log);
 }
 
 static enum err start_writer(struct disk *d, unsigned wait_ms);

@@ -43,6 +43,11 @@ MUST_USE enum err disk_open(const struct disk_config *c, struct disk **ret);
 /// Finishes what is being written (for a few seconds at most) and closes the files in order. No handle may be open, no write begun.
 void disk_close(struct disk *d);
 
+/// The content of one object at most.
+uint64_t disk_max_object(const struct disk *d);
+/// From now on this is its size; what is too much goes at once.
+void disk_resize(struct disk *d, uint64_t size_bytes);
+
 // ---- Writing
 
 /// A response on its way in; used by one thread at a time.
@@ -60,6 +65,9 @@ MUST_USE enum err disk_append(struct disk_write *w, const struct chunkq *q, size
 void disk_commit(struct disk_write *w, struct span metadata);
 /// Ends the write without a trace.
 void disk_abort(struct disk_write *w);
+
+/// Waits until what was committed so far is written, at most wait_ms.
+void disk_settle(struct disk *d, unsigned wait_ms);
 
 // ---- Reading
 
@@ -91,7 +99,8 @@ MUST_USE enum err disk_lookup(struct disk *d, struct disk_key key, struct disk_o
 /// where it never does.
 MUST_USE enum err disk_lookup_group(struct disk *d, struct span group, bool (*match)(void *arg, const struct disk_object *o),
                                     void *arg, struct disk_object *ret);
-/// Whether the index has anything under the key, or of the group. No file is asked: true may turn out to be damaged.
+/// Whether there is anything under the key, or of the group, in the index or being written. No file is asked: true may turn out to be
+/// damaged.
 bool disk_may_have(struct disk *d, struct disk_key key);
 bool disk_may_have_group(struct disk *d, struct span group);
 /// Another handle of the same object, for another thread or place; o may be used by others meanwhile if all they do is this.
@@ -120,9 +129,9 @@ MUST_USE enum err disk_read(struct disk_object *o, uint64_t offset, uint64_t n, 
 /// written again. Where that cannot be done it goes. Handles that are open go on showing what was.
 void disk_update(struct disk *d, struct disk_key key, struct span metadata);
 /// Removes a stored response, and what is being written under this key. Holds over a restart, also after a kill, from the return
-/// on. True where there was one.
+/// on. True where there was one, or a committed write.
 bool disk_remove(struct disk *d, struct disk_key key);
-/// Removes a whole group; says how many there were.
+/// Removes a whole group; says how many there were, committed writes included.
 uint64_t disk_remove_group(struct disk *d, struct span group);
 enum disk_verdict { DISK_KEEP, DISK_DROP, DISK_CHANGE };
 /// Asks judge(arg, object, &metadata) about everything of a group, or with a NULL pointer everything that is stored: it stays, is removed, or

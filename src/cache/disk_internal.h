@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the files of the disk tier share.
 //
-// Locks, in the order in which they are taken: log (whoever appends, removes or makes room: one at a time), a shard of the index,
-// then the small ones: segments (their table), queue, writing (the list of writes under way). A reader takes its shard's lock and
+// Locks, in the order in which they are taken: log (whoever appends, removes or makes room: one at a time), writing (the list of writes
+// under way), a shard of the index, then the small ones: segments (their table), queue. A reader takes its shard's lock and
 // no other for longer than a table look-up; none is held over a wait for the disk but the log's.
 #ifndef WEIR_CACHE_DISK_INTERNAL_H
 #define WEIR_CACHE_DISK_INTERNAL_H
@@ -125,6 +125,7 @@ struct disk_write {
     struct list node; // in disk.writing, until it was written
     uint64_t hash;
     uint32_t tag;
+    _Atomic bool committed; // nothing more is appended
     _Atomic bool dropped; // its key was removed meanwhile, or something failed
     char *key;
     size_t key_bytes, group_bytes;
@@ -156,6 +157,8 @@ void disk_log_make_room(struct disk *d, uint64_t need_bytes);
 /// Writes a removed entry's object anew.
 bool disk_log_reinsert(struct disk *d, struct disk_segment *from, const struct disk_entry *e);
 
+/// Whether something is being written under a key or (tag NULL) of a group; committed: and all of it has come.
+bool disk_is_writing(struct disk *d, uint64_t hash, const uint32_t *tag, bool committed);
 /// Does what is queued, until stop.
 void *disk_writer_main(void *arg);
 void disk_run_job(struct disk_job *j);
@@ -180,7 +183,8 @@ struct disk {
     void *files_arg;
     int folder_fd, lock_fd;
     bool in_place;
-    uint64_t size_bytes, segment_bytes, record_max_bytes, object_max_bytes;
+    uint64_t size_bytes, segment_bytes, record_max_bytes;
+    _Atomic uint64_t object_max_bytes;
     struct hash_key key;      // the store's
     _Atomic uint16_t epoch;   // what was checked in another one is not trusted
     _Atomic uint64_t paused_until_ms; // takes nothing before
@@ -206,6 +210,8 @@ struct disk {
     pthread_mutex_t queue;
     pthread_cond_t queue_changed, loaded;
     struct disk_job *first, **last;
+    uint64_t n_posted, n_done;
+    unsigned n_settling; // who waits for n_done
     _Atomic uint64_t queued_bytes;
     pthread_t writer;
     bool has_writer;
@@ -222,6 +228,8 @@ struct disk {
 uint64_t disk_now_ms(void);
 /// Waits on a condition of the queue's lock, which is held, until done(d) or the time has come.
 void disk_wait_until(struct disk *d, pthread_cond_t *changed, uint64_t until_ms, bool (*done)(struct disk *d));
+/// The same for one change. False when the time has come.
+bool disk_wait_once(struct disk *d, pthread_cond_t *changed, uint64_t until_ms);
 /// Does fn(arg) where it may block: on a fiber, on a helper thread.
 void disk_blocking(void (*fn)(void *arg), void *arg);
 static inline void disk_count(_Atomic uint64_t *counter, uint64_t n)

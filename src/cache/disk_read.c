@@ -169,7 +169,7 @@ bool disk_may_have(struct disk *d, struct disk_key key)
     if (!disk_is_ready(d))
         return false;
     disk_hash_key(d, key, &hash, &tag);
-    return disk_index_has(d, hash, &tag);
+    return disk_is_writing(d, hash, &tag, true) || disk_index_has(d, hash, &tag);
 }
 
 bool disk_may_have_group(struct disk *d, struct span group)
@@ -178,7 +178,7 @@ bool disk_may_have_group(struct disk *d, struct span group)
     if (!disk_is_ready(d))
         return false;
     disk_hash_key(d, (struct disk_key){group, group.len}, &hash, NULL);
-    return disk_index_has(d, hash, NULL);
+    return disk_is_writing(d, hash, NULL, true) || disk_index_has(d, hash, NULL);
 }
 
 // ---- Content

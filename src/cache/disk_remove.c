@@ -32,17 +32,33 @@ static bool wait_loaded(struct disk *d)
     return disk_is_ready(d);
 }
 
-// Drops the writes under way of a key, of a group (tag NULL), or all (hash NULL).
-static bool drop_writes(struct disk *d, const uint64_t *hash, const uint32_t *tag)
+static bool is_of(const struct disk_write *w, const uint64_t *hash, const uint32_t *tag)
+{
+    return (!hash || w->hash == *hash) && (!tag || w->tag == *tag);
+}
+
+// Drops the writes under way of a key, of a group (tag NULL), or all (hash NULL). Says how many of them would have been found under keys
+// that the index does not have. The log's lock is held.
+static uint64_t drop_writes(struct disk *d, const uint64_t *hash, const uint32_t *tag)
+{
+    uint64_t n = 0;
+    pthread_mutex_lock(&d->writing);
+    LIST_FOREACH (it, &d->writes) {
+        struct disk_write *w = container_of(it, struct disk_write, node);
+        if (is_of(w, hash, tag) && !atomic_exchange(&w->dropped, true))
+            n += atomic_load(&w->committed) && !disk_index_has(d, w->hash, &w->tag);
+    }
+    pthread_mutex_unlock(&d->writing);
+    return n;
+}
+
+bool disk_is_writing(struct disk *d, uint64_t hash, const uint32_t *tag, bool committed)
 {
     bool any = false;
     pthread_mutex_lock(&d->writing);
     LIST_FOREACH (it, &d->writes) {
-        struct disk_write *w = container_of(it, struct disk_write, node);
-        if ((!hash || w->hash == *hash) && (!tag || w->tag == *tag)) {
-            atomic_store(&w->dropped, true);
-            any = true;
-        }
+        const struct disk_write *w = container_of(it, const struct disk_write, node);
+        any |= is_of(w, &hash, tag) && !atomic_load(&w->dropped) && (!committed || atomic_load(&w->committed));
     }
     pthread_mutex_unlock(&d->writing);
     return any;
@@ -66,10 +82,11 @@ static void remove_now(void *arg)
     disk_hash_key(d, r->key, &hash, &tag);
     const uint32_t *which = r->group ? NULL : &tag;
     pthread_mutex_lock(&d->log);
-    (void)drop_writes(d, &hash, which);
-    r->n = disk_index_remove(d, hash, which);
-    if (r->n)
+    r->n = drop_writes(d, &hash, which);
+    uint64_t n = disk_index_remove(d, hash, which);
+    if (n)
         disk_log_removal(d, hash, which);
+    r->n += n;
     pthread_mutex_unlock(&d->log);
 }
 
@@ -82,7 +99,7 @@ static bool nothing_to_remove(struct disk *d, const struct removal *r)
     disk_hash_key(d, r->key, &hash, &tag);
     const uint32_t *which = r->group ? NULL : &tag;
     // Writes first: one that ends in between is in the index then.
-    return !drop_writes(d, &hash, which) && !disk_index_has(d, hash, which);
+    return !disk_is_writing(d, hash, which, false) && !disk_index_has(d, hash, which);
 }
 
 static uint64_t remove_some(struct disk *d, struct disk_key key, bool group)
@@ -139,7 +156,7 @@ static void judge_group(struct trial *t)
     struct disk_found f[GROUP_MAX];
     uint64_t hash;
     disk_hash_key(d, (struct disk_key){t->group, t->group.len}, &hash, NULL);
-    (void)drop_writes(d, &hash, NULL);
+    t->n += drop_writes(d, &hash, NULL);
     unsigned n = disk_index_find(d, hash, NULL, f, GROUP_MAX);
     for (unsigned i = 0; i < n; i++)
         judge_one(t, &f[i]);
@@ -188,8 +205,7 @@ static void remove_all_now(void *arg)
     if (!wait_loaded(d))
         return;
     pthread_mutex_lock(&d->log);
-    (void)drop_writes(d, NULL, NULL);
-    r->n = disk_index_count(d);
+    r->n = drop_writes(d, NULL, NULL) + disk_index_count(d);
     disk_log_wipe(d);
     pthread_mutex_unlock(&d->log);
 }

@@ -70,6 +70,7 @@ static void post(struct disk *d, struct disk_job *j)
     pthread_mutex_lock(&d->queue);
     *d->last = j;
     d->last = &j->next;
+    d->n_posted++;
     pthread_cond_signal(&d->queue_changed);
     pthread_mutex_unlock(&d->queue);
 }
@@ -97,7 +98,8 @@ enum err disk_append(struct disk_write *w, const struct chunkq *q, size_t n)
     struct disk *d = w->disk;
     size_t before = w->gather.bytes;
     n = MIN(n, q->bytes);
-    if (n > d->object_max_bytes - w->length)
+    uint64_t most = atomic_load_explicit(&d->object_max_bytes, memory_order_relaxed);
+    if (w->length > most || n > most - w->length)
         return ERR_CONTENT_TOO_LARGE;
     if (takes_nothing(d))
         return ERR_AGAIN;
@@ -132,6 +134,7 @@ static void end_with_metadata(struct disk_write *w, struct span metadata, enum d
     if (metadata.len)
         memcpy(w->metadata, metadata.ptr, metadata.len);
     w->metadata_bytes = metadata.len;
+    atomic_store(&w->committed, true);
     end_write(w, kind);
 }
 
@@ -208,10 +211,13 @@ static bool is_closing(struct disk *d)
     return atomic_load(&d->state) == DISK_CLOSING;
 }
 
-// The next job; NULL at the end of the store.
-static struct disk_job *next_job(struct disk *d)
+// The next job, after n_done more; NULL at the end of the store.
+static struct disk_job *next_job(struct disk *d, unsigned n_done)
 {
     pthread_mutex_lock(&d->queue);
+    d->n_done += n_done;
+    if (d->n_settling)
+        pthread_cond_broadcast(&d->loaded);
     while (!d->first && !is_closing(d))
         pthread_cond_wait(&d->queue_changed, &d->queue);
     struct disk_job *j = d->first;
@@ -251,13 +257,38 @@ static bool get_folder(struct disk *d)
     return d->lock_fd >= 0;
 }
 
+struct settling {
+    struct disk *disk;
+    uint64_t until_ms;
+};
+
+static void settle(void *arg)
+{
+    struct settling *s = (struct settling *)arg;
+    struct disk *d = s->disk;
+    pthread_mutex_lock(&d->queue);
+    uint64_t target = d->n_posted;
+    d->n_settling++;
+    while (d->n_done < target && !is_closing(d) && disk_now_ms() < s->until_ms)
+        disk_wait_once(d, &d->loaded, s->until_ms);
+    d->n_settling--;
+    pthread_mutex_unlock(&d->queue);
+}
+
+void disk_settle(struct disk *d, unsigned wait_ms)
+{
+    struct settling s = {d, disk_now_ms() + wait_ms};
+    if (!d->in_place)
+        disk_blocking(settle, &s);
+}
+
 void *disk_writer_main(void *arg)
 {
     struct disk *d = (struct disk *)arg;
     if (get_folder(d))
         disk_load(d);
     struct disk_job *j;
-    while ((j = next_job(d))) {
+    for (unsigned n_done = 0; (j = next_job(d, n_done)); n_done = 1) {
         uint64_t before = atomic_load(&d->n.written_bytes);
         disk_run_job(j);
         keep_rate(d, atomic_load(&d->n.written_bytes) - before);

@@ -97,6 +97,8 @@ static enum flight_role enter_locked(struct cache *c, struct shard *s, const str
         return FLIGHT_ALONE;
     enum flight_role role;
     struct cache_flight *f = find(e, k->extra, request, a);
+    if (seen && cache_body_disk(seen->body))
+        seen = NULL; // of which the index knows nothing
     if (index_match(e, k->extra, request, a) != seen) {
         role = FLIGHT_AGAIN;
     } else if (f) {

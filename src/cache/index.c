@@ -106,6 +106,7 @@ void index_unlink(struct cache *c, struct shard *s, struct cache_object *o)
     list_remove(&o->variant);
     o->queue = FIFO_NONE;
     o->entry = NULL;
+    s->removals++;
     e->n_variants--;
     s->n_objects--;
     index_tidy(c, s, e);

@@ -33,6 +33,7 @@ struct shard {
     struct list small, main;      // struct cache_object by fifo, newest first
     uint64_t small_bytes, main_bytes;
     uint64_t n_objects;
+    uint32_t removals;    // counts what was taken out, or was to be
     struct sketch sketch; // of keys that were asked for and were not there
 };
 
@@ -40,13 +41,16 @@ struct cache {
     struct list node; // in the registry
     unsigned refs;    // under the registry's lock
     char *name;
-    struct disk *_Atomic disk; // NULL: no second tier, or not open
-    int disk_fd;               // for opening it; -1: none
-    uint64_t disk_bytes;
     _Atomic uint64_t limit_bytes, max_object_bytes;
     _Atomic uint64_t used_bytes; // memory that objects and their content have, in the index or not
     _Atomic uint64_t evicted, inserted;
     _Atomic uint32_t evict_cursor;
+    struct disk *_Atomic disk; // the store while it is in use; NULL: none
+    // Of who configures and opens; folder.c
+    struct disk *store;           // stays open once it is
+    char *folder, *store_folder;  // paths: as configured, and the store's
+    int folder_fd;                // the configuration's; -1: none
+    uint64_t disk_bytes;          // 0: no disk tier
     struct shard shards[CACHE_SHARDS];
 };
 
@@ -62,24 +66,16 @@ static inline void cache_charge(struct cache *c, int64_t bytes)
     if (c)
         atomic_fetch_add_explicit(&c->used_bytes, (uint64_t)bytes, memory_order_relaxed);
 }
+/// Puts what was read from disk into memory, unless something was taken out since removals was read, or has its keys.
+void cache_promote(struct cache *c, struct cache_object *o, uint32_t removals);
+/// Whether it is in the index.
+bool cache_is_indexed(const struct cache *c, const struct cache_object *o);
+/// Whether a response with these keys is.
+bool cache_has(struct cache *c, struct span url, struct span extra, struct span vary);
+/// Whether the fields have the tag (Cache-Tag, Surrogate-Key, xkey).
+bool cache_fields_have_tag(const struct fields *f, struct span tag);
 /// All of an object's memory.
 uint64_t cache_object_bytes(const struct cache_object *o);
-
-/// Removes a response from the disk tier alone.
-void cache_tier_remove(struct cache *c, const struct cache_object *o);
-/// A purge of the disk tier; how many.
-uint64_t cache_tier_purge(struct cache *c, enum purge_kind kind, struct span what, bool soft);
-/// Whether fields have a tag (purge.c).
-bool cache_has_tag(const struct fields *f, struct span tag);
-/// Looks at what only the disk tier has.
-struct inspection {
-    struct span url;
-    int64_t now_ms;
-    void (*fn)(void *arg, const struct cache_inspection *i);
-    void *arg;
-    unsigned n;
-};
-void cache_tier_inspect(struct cache *c, struct inspection *q);
 
 // The index, under the shard's lock.
 struct cache_entry *index_find(struct shard *s, uint64_t hash, struct span url);
@@ -92,9 +88,20 @@ struct cache_object *index_match(struct cache_entry *e, struct span extra, const
 /// Unlinks a variant; the index's reference is the caller's now, to be dropped after unlocking.
 void index_unlink(struct cache *c, struct shard *s, struct cache_object *o);
 
-/// Empties the memory tier alone.
-void cache_forget(struct cache *c);
-/// For every cache that is in use.
+/// Takes everything out of memory.
+void cache_forget_all(struct cache *c);
+/// What a configuration says of the disk tier; no file is touched.
+void cache_configure_folder(struct cache *c, const struct cache_config *config);
+/// For every cache, under the registry's lock.
 void cache_each(void (*fn)(void *arg, struct cache *c), void *arg);
+/// The same for those that nobody refers to as well.
+void cache_each_ever(void (*fn)(void *arg, struct cache *c), void *arg);
+/// All that are in use, to be gone through without a lock: they are never freed.
+enum { CACHES_MAX = 256 };
+struct cache_list {
+    struct cache *v[CACHES_MAX];
+    unsigned n;
+};
+void cache_collect(struct cache_list *ret);
 
 #endif

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Purging, and looking at what is stored.
-#include "cache/internal.h"
+#include "cache/tier.h"
 
 #include "base/mem.h"
+
+enum { SETTLE_MS = 2000 };
 
 struct purge {
     enum purge_kind kind;
@@ -21,7 +23,7 @@ static bool list_has_exactly(struct span list, char separator, struct span tag)
 }
 
 // Cache-Tag is a list with commas; Surrogate-Key and xkey are separated by spaces.
-bool cache_has_tag(const struct fields *f, struct span tag)
+bool cache_fields_have_tag(const struct fields *f, struct span tag)
 {
     for (const struct field *x = fields_get(f, FIELD_CACHE_TAG); x; x = fields_next(f, x))
         if (list_has_exactly(x->value, ',', tag))
@@ -35,12 +37,6 @@ bool cache_has_tag(const struct fields *f, struct span tag)
     return false;
 }
 
-static bool has_tag(const struct cache_object *o, struct span tag)
-{
-    struct fields f = cache_object_view(o);
-    return cache_has_tag(&f, tag);
-}
-
 static bool is_meant(const struct purge *p, const struct cache_object *o)
 {
     switch (p->kind) {
@@ -48,8 +44,10 @@ static bool is_meant(const struct purge *p, const struct cache_object *o)
         return span_eq(o->key.url, p->what);
     case PURGE_PREFIX:
         return span_starts(o->key.url, p->what);
-    case PURGE_TAG:
-        return has_tag(o, p->what);
+    case PURGE_TAG: {
+        struct fields f = cache_object_view(o);
+        return cache_fields_have_tag(&f, p->what);
+    }
     case PURGE_ALL:
         return true;
     }
@@ -62,7 +60,7 @@ static void purge_list(struct cache *c, struct shard *s, struct list *fifo, stru
         struct cache_object *o = container_of(it, struct cache_object, fifo);
         if (!is_meant(p, o))
             continue;
-        p->n += !cache_object_is_note(o);
+        p->n += !cache_object_is_note(o) && !tier_has(c, o); // the disk tier counts its own
         if (p->soft) {
             atomic_store_explicit(&o->soft_purged, true, memory_order_relaxed);
             continue;
@@ -86,6 +84,7 @@ static void purge_shard(struct cache *c, struct shard *s, struct purge *p)
     struct list gone;
     list_init(&gone);
     pthread_mutex_lock(&s->lock);
+    s->removals++;
     purge_list(c, s, &s->small, p, &gone);
     purge_list(c, s, &s->main, p, &gone);
     pthread_mutex_unlock(&s->lock);
@@ -100,13 +99,14 @@ static void purge_url(struct cache *c, struct purge *p)
     struct shard *s = cache_shard(c, hash);
     list_init(&gone);
     pthread_mutex_lock(&s->lock);
+    s->removals++;
     struct cache_entry *e = index_find(s, hash, p->what);
     if (e) {
         struct list hold;
         list_push_back(&e->flights, &hold);
         LIST_FOREACH (it, &e->variants) {
             struct cache_object *o = container_of(it, struct cache_object, variant);
-            p->n += !cache_object_is_note(o);
+            p->n += !cache_object_is_note(o) && !tier_has(c, o); // the disk tier counts its own
             if (p->soft) {
                 atomic_store_explicit(&o->soft_purged, true, memory_order_relaxed);
                 continue;
@@ -121,43 +121,85 @@ static void purge_url(struct cache *c, struct purge *p)
     free_all(&gone);
 }
 
-static uint64_t purge_memory(struct cache *c, enum purge_kind kind, struct span what, bool soft)
+static void purge_memory(struct cache *c, struct purge *p)
 {
-    struct purge p = {.kind = kind, .what = what, .soft = soft};
-    if (kind == PURGE_URL)
-        purge_url(c, &p);
+    if (p->kind == PURGE_URL)
+        purge_url(c, p);
     else
         for (unsigned i = 0; i < CACHE_SHARDS; i++)
-            purge_shard(c, &c->shards[i], &p);
+            purge_shard(c, &c->shards[i], p);
+}
+
+// What is in memory goes first, so that nothing of it is written any more (tier_store looks there last); then what is on disk; then again what
+// was read back in between.
+uint64_t cache_purge(struct cache *c, enum purge_kind kind, struct span what, bool soft)
+{
+    struct purge p = {.kind = kind, .what = what, .soft = soft}, again = p;
+    if (tier_of(c) && kind != PURGE_URL)
+        disk_settle(tier_of(c), SETTLE_MS); // what goes is counted on disk rather than among many writes
+    purge_memory(c, &p);
+    if (tier_of(c)) {
+        p.n += tier_purge(c, kind, what, soft);
+        purge_memory(c, &again);
+    }
     return p.n;
 }
 
-void cache_forget(struct cache *c)
+void cache_forget_all(struct cache *c)
 {
-    (void)purge_memory(c, PURGE_ALL, SPAN_NONE, false);
+    struct purge p = {.kind = PURGE_ALL};
+    purge_memory(c, &p);
 }
 
-// Nearly all that memory has is on the disk too.
-uint64_t cache_purge(struct cache *c, enum purge_kind kind, struct span what, bool soft)
+static void add_cache(void *arg, struct cache *c)
 {
-    uint64_t memory = purge_memory(c, kind, what, soft), disk = cache_tier_purge(c, kind, what, soft);
-    return MAX(memory, disk);
+    struct cache_list *l = (struct cache_list *)arg;
+    if (l->n < ARRAY_LEN(l->v))
+        l->v[l->n++] = c;
 }
 
-static void purge_each(void *arg, struct cache *c)
+void cache_collect(struct cache_list *ret)
 {
-    struct purge *p = (struct purge *)arg;
-    p->n += cache_purge(c, p->kind, p->what, p->soft);
+    ret->n = 0;
+    cache_each(add_cache, ret);
+}
+
+void cache_for_each(void (*fn)(void *arg, struct cache *c), void *arg)
+{
+    struct cache_list l;
+    cache_collect(&l);
+    for (unsigned i = 0; i < l.n; i++)
+        fn(arg, l.v[i]);
 }
 
 uint64_t cache_purge_everywhere(enum purge_kind kind, struct span what, bool soft)
 {
-    struct purge p = {.kind = kind, .what = what, .soft = soft};
-    cache_each(purge_each, &p);
-    return p.n;
+    struct cache_list l;
+    uint64_t n = 0;
+    cache_collect(&l);
+    for (unsigned i = 0; i < l.n; i++)
+        n += cache_purge(l.v[i], kind, what, soft);
+    return n;
+}
+
+void cache_sync_everywhere(void)
+{
+    struct cache_list l;
+    cache_collect(&l);
+    for (unsigned i = 0; i < l.n; i++)
+        if (tier_of(l.v[i]))
+            disk_sync(tier_of(l.v[i]));
 }
 
 // ---- Looking
+
+struct inspection {
+    struct span url;
+    int64_t now_ms;
+    void (*fn)(void *arg, const struct cache_inspection *i);
+    void *arg;
+    unsigned n;
+};
 
 static void inspect_object(struct inspection *q, const struct cache *c, const struct cache_object *o)
 {
@@ -172,6 +214,8 @@ static void inspect_object(struct inspection *q, const struct cache *c, const st
         .left_ms = freshness_left_ms(&o->fresh, q->now_ms),
         .bytes = cache_body_length(o->body),
         .uses = atomic_load_explicit(&o->uses, memory_order_relaxed),
+        .in_memory = true,
+        .on_disk = tier_has((struct cache *)(uintptr_t)c, o),
         .vary = fields_value(&f, FIELD_VARY),
         .etag = o->validators.etag,
         .why = o->why,
@@ -183,10 +227,8 @@ static void inspect_object(struct inspection *q, const struct cache *c, const st
     q->fn(q->arg, &i);
 }
 
-static void inspect_cache(void *arg, struct cache *c)
+static void inspect_cache(struct inspection *q, struct cache *c)
 {
-    struct inspection *q = (struct inspection *)arg;
-    unsigned before = q->n;
     uint64_t hash = cache_key_hash(q->url);
     struct shard *s = cache_shard(c, hash);
     pthread_mutex_lock(&s->lock);
@@ -196,13 +238,15 @@ static void inspect_cache(void *arg, struct cache *c)
             inspect_object(q, c, container_of(it, struct cache_object, variant));
     }
     pthread_mutex_unlock(&s->lock);
-    if (q->n == before)
-        cache_tier_inspect(c, q);
+    q->n += tier_inspect(c, q->url, q->now_ms, q->fn, q->arg);
 }
 
 unsigned cache_inspect(struct span url, int64_t now_ms, void (*fn)(void *arg, const struct cache_inspection *i), void *arg)
 {
     struct inspection q = {.url = url, .now_ms = now_ms, .fn = fn, .arg = arg};
-    cache_each(inspect_cache, &q);
+    struct cache_list l;
+    cache_collect(&l);
+    for (unsigned i = 0; i < l.n; i++)
+        inspect_cache(&q, l.v[i]);
     return q.n;
 }

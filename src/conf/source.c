@@ -308,8 +308,10 @@ static bool own(struct conf_source *s, int fd, const char **ret_why)
         *ret_why = "there are files in it, and it does not belong to the worker's user";
         return false;
     }
-    *ret_why = "its owner cannot be changed";
-    return fchown(fd, s->folder_owner, s->folder_owner) == 0;
+    if (fchown(fd, s->folder_owner, s->folder_owner) == 0)
+        return true;
+    *ret_why = strerror(errno);
+    return false;
 }
 
 int conf_source_own_folder(struct conf_source *s, const char *path, const char **ret_why)

@@ -4,7 +4,9 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include "base/arena.h"
 #include "base/check.h"
+#include "base/chunk.h"
 #include "io/internal.h"
 
 enum { HELPERS_MAX = 64, QUEUED_MAX = 1024 };
@@ -53,6 +55,8 @@ static void *helper_main(void *arg)
         j->fn(j->arg);
         loop_post(j->loop, &j->done);
     }
+    chunk_thread_fini();
+    arena_thread_fini();
     return NULL;
 }
 

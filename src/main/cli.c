@@ -265,7 +265,7 @@ const char *cli_socket(const struct options *o, struct workbench *w)
     return path;
 }
 
-static int ask(const struct options *o, const char *command)
+int cli_ask(const struct options *o, const char *command)
 {
     struct workbench w;
     const char *path = workbench_init(&w) ? cli_socket(o, &w) : NULL;
@@ -276,22 +276,22 @@ static int ask(const struct options *o, const char *command)
 
 int command_reload(const struct options *o)
 {
-    return ask(o, "reload");
+    return cli_ask(o, "reload");
 }
 
 int command_upgrade(const struct options *o)
 {
-    return ask(o, "upgrade");
+    return cli_ask(o, "upgrade");
 }
 
 int command_drain(const struct options *o)
 {
-    return ask(o, "drain");
+    return cli_ask(o, "drain");
 }
 
 int command_stop(const struct options *o)
 {
-    return ask(o, "stop");
+    return cli_ask(o, "stop");
 }
 
 int command_tap(const struct options *o)
@@ -304,14 +304,14 @@ int command_tap(const struct options *o)
     if (span_find(filter, '\n') < filter.len || filter.len > CONTROL_COMMAND_MAX / 2)
         fprintf(stderr, "weir: a filter is one line of conditions with `;` between them, for instance 'path /api/*; method POST'\n");
     else
-        status = command.ptr ? ask(o, command.ptr) : FAILED;
+        status = command.ptr ? cli_ask(o, command.ptr) : FAILED;
     arena_fini(&a);
     return status;
 }
 
 int command_status(const struct options *o)
 {
-    return ask(o, o->json ? "status json" : "status");
+    return cli_ask(o, o->json ? "status json" : "status");
 }
 
 int command_server(const struct options *o)
@@ -327,7 +327,7 @@ int command_server(const struct options *o)
     }
     arena_init(&a, 0);
     struct span command = arena_printf(&a, "server %s %s %s", o->words[0], o->words[1], o->words[2]);
-    status = command.ptr ? ask(o, command.ptr) : FAILED;
+    status = command.ptr ? cli_ask(o, command.ptr) : FAILED;
     arena_fini(&a);
     return status;
 }
@@ -378,12 +378,16 @@ struct option_row {
     size_t offset;               // in struct options
 };
 static const struct option_row rows[] = {
-    {"-c", " run check fmt explain reload upgrade drain stop status server tap top doctor ", false, false, offsetof(struct options, file)},
-    {"-s", " explain reload upgrade drain stop status server tap top ", false, false, offsetof(struct options, socket)},
+    {"-c", " run check fmt explain reload upgrade drain stop status server tap top doctor purge why ", false, false, offsetof(struct options, file)},
+    {"-s", " explain reload upgrade drain stop status server tap top purge why ", false, false, offsetof(struct options, socket)},
     {"--to", " reverse ", false, false, offsetof(struct options, to)},
     {"--from", " reverse ", false, false, offsetof(struct options, from)},
     {"--listen", " forward ", false, false, offsetof(struct options, listen)},
-    {"--json", " check status explain tap ", true, false, offsetof(struct options, json)},
+    {"--json", " check status explain tap purge ", true, false, offsetof(struct options, json)},
+    {"--prefix", " purge ", false, false, offsetof(struct options, prefix)},
+    {"--tag", " purge ", false, false, offsetof(struct options, tag)},
+    {"--all", " purge ", true, false, offsetof(struct options, all)},
+    {"--soft", " purge ", true, false, offsetof(struct options, soft)},
     {"--write", " fmt ", true, false, offsetof(struct options, write)},
     {"--print", " reverse forward ", true, false, offsetof(struct options, print)},
     {"--tls", " reverse ", false, true, offsetof(struct options, tls)},

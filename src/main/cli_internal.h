@@ -9,9 +9,9 @@
 enum { OK = 0, FAILED = 1, BAD_USAGE = 2, CLI_WORDS_MAX = 4 };
 
 struct options {
-    const char *file, *socket, *to, *from, *listen;
+    const char *file, *socket, *to, *from, *listen, *prefix, *tag;
     const char *tls[2]; // certificate and key
-    bool json, write, print;
+    bool json, write, print, all, soft;
     const char *words[CLI_WORDS_MAX]; // arguments that are no options
     unsigned n_words;
 };
@@ -39,5 +39,7 @@ int cli_report(struct conf_diags *d);
 const char *cli_file(const struct options *o);
 /// The control socket: -s, or the configuration's `admin` statement. NULL after a sentence.
 const char *cli_socket(const struct options *o, struct workbench *w);
+/// Sends a line to it and prints the answer.
+int cli_ask(const struct options *o, const char *command);
 
 #endif

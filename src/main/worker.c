@@ -138,6 +138,15 @@ static void wait_all(struct worker *w)
             ;
 }
 
+// ---- The cache's folders
+
+enum { FOLDER_WAIT_MS = 400 }; // for an index; the rest of a long one comes while we serve
+
+static void folder_failed(const char *name, const char *folder, const char *why)
+{
+    log_error(LOG_WARN, "cache %s goes on without its folder %s: %s", name, folder, why);
+}
+
 // ---- Reload
 
 static bool read_bundle(int fd, struct arena *a, struct span *ret)
@@ -222,6 +231,7 @@ static void reload(struct worker *w, const struct channel_msg *m, int fd)
     if (g) {
         generation_unref(w->gen);
         w->gen = g;
+        cache_open_folders(FOLDER_WAIT_MS, folder_failed);
         if (w->pending_log_fd >= 0)
             change_log(w, w->pending_log_fd);
         w->pending_log_fd = -1;
@@ -359,7 +369,7 @@ int worker_run(const struct worker_start *s)
     if (!sandbox_drop_privileges() || !sandbox_limit_calls() || loop_helpers_start(HELPERS) ||
         !log_start(s->log_fd) || history_start(w->n_threads)) // a later configuration may have a log where this one has none
         return 1;
-    cache_disks_open();
+    cache_open_folders(FOLDER_WAIT_MS, folder_failed);
     if (!start_threads(w))
         return 1;
     struct channel_msg ready = {.type = CHANNEL_READY, .ok = true};
@@ -368,12 +378,12 @@ int worker_run(const struct worker_start *s)
         log_stop();
         _exit(0); // the supervisor is gone: nobody waits for what is under way
     }
-    cache_disks_close();
     log_stop();
     loop_helpers_stop();
     tap_close_all();
     history_stop();
     generation_unref(w->gen);
+    cache_close_folders();
     mem_free(w);
     return 0;
 }

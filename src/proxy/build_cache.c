@@ -191,21 +191,25 @@ static void warn_unused(struct builder *b, const struct conf_value *name)
     conf_warning(b->diags, b->conf, &name->pos, "nothing uses the cache `%.*s`", SPAN_ARG(name->text));
 }
 
-static void build_disk(struct builder *b, const struct conf_stmt *s, struct cache_config *c)
+// The folder is made by the supervisor and passed along; `weir check` only looks.
+static void build_folder(struct builder *b, const struct conf_stmt *s, struct cache_config *config)
 {
+    const struct conf_stmt *disk = conf_child(s, CONF_CACHE_DISK);
     struct conf_source *src = conf_files(b->conf);
-    if (!s)
-        return;
-    struct span folder = s->args[0].text, path = folder.len && folder.ptr[0] == '/' ? folder : arena_printf(b->a, "%s/%.*s", conf_folder(b->conf), SPAN_ARG(folder));
-    char *text = arena_cstr(b->a, path);
     const char *why = NULL;
-    c->disk_bytes = s->args[1].num;
-    if (c->disk_bytes < DISK_SIZE_MIN_BYTES)
-        conf_error(b->diags, b->conf, &s->args[1].pos, "a disk tier has at least 4MiB");
-    // Where it is not there and is not to be made (a check, a configuration from text), there is nothing to open.
-    c->disk_fd = src && text ? conf_source_own_folder(src, text, &why) : -1;
-    if (!text || (c->disk_fd < 0 && why))
-        conf_error(b->diags, b->conf, &s->args[0].pos, "the folder `%.*s` cannot be used: %s", SPAN_ARG(folder), text ? why : "out of memory");
+    if (!disk)
+        return;
+    struct span path = disk->args[0].text;
+    char *cpath = path.len && path.ptr[0] == '/' ? arena_cstr(b->a, path)
+                                                 : arena_cstr(b->a, arena_printf(b->a, "%s/%.*s", conf_folder(b->conf), SPAN_ARG(path)));
+    if (disk->args[1].num < DISK_SIZE_MIN_BYTES)
+        conf_error(b->diags, b->conf, &disk->args[1].pos, "a cache's folder needs 4MiB at least");
+    config->folder = cpath;
+    config->disk_bytes = disk->args[1].num;
+    if (src && cpath)
+        config->folder_fd = conf_source_own_folder(src, cpath, &why);
+    if (why)
+        conf_error(b->diags, b->conf, &disk->args[0].pos, "the folder %.*s cannot be used: %s", SPAN_ARG(path), why);
 }
 
 void build_caches(struct builder *b)
@@ -218,8 +222,8 @@ void build_caches(struct builder *b)
     for (const struct conf_stmt *s = conf_child(conf_root(b->conf), CONF_CACHE); v && s; s = conf_next(s)) {
         struct generation_cache *c = &v[b->g->n_caches];
         c->config = (struct cache_config){.name = s->args[0].text, .memory_bytes = conf_number(s, CONF_CACHE_MEMORY),
-                                          .max_object_bytes = conf_number(s, CONF_CACHE_MAX_OBJECT), .disk_fd = -1};
-        build_disk(b, conf_child(s, CONF_CACHE_DISK), &c->config);
+                                          .max_object_bytes = conf_number(s, CONF_CACHE_MAX_OBJECT), .folder_fd = -1};
+        build_folder(b, s, &c->config);
         c->cache = cache_open(&c->config);
         if (!c->cache)
             conf_error(b->diags, NULL, NULL, "out of memory");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // An answer with what is stored: 200 or as it was, 304 to conditions (RFC 9111 4.3.2), 206 and 416 to ranges (RFC 9110 14).
 #include "proxy/cache_fetch.h"
+#include "proxy/cache_send.h"
 #include "proxy/content.h"
 #include "proxy/guard.h"
 
@@ -163,6 +164,25 @@ static enum err build_head(struct exchange *x, const struct cache_object *o)
     return e ? e : add_age(x, o);
 }
 
+// One run of content, and it is on disk.
+static bool is_from_disk(const struct exchange *x)
+{
+    const struct cached *c = x->cached;
+    return cache_body_disk(c->object->body) && !x->resp.no_content && x->resp.framing.kind != FRAMING_NONE && c->content_length && !(c->ranges && c->ranges->n > 1);
+}
+
+static void forget_answer(struct exchange *x)
+{
+    struct cached *c = x->cached;
+    cache_send_end(c);
+    c->ranges = NULL;
+    c->content_length = 0;
+    x->resp = (struct response){.version = HTTP_1_1};
+    fields_init(&x->resp.fields, x->arena);
+    cache_object_unref(c->object);
+    c->object = NULL;
+}
+
 enum err cache_answer(struct exchange *x, struct cache_object *o)
 {
     struct cached *c = x->cached;
@@ -174,6 +194,10 @@ enum err cache_answer(struct exchange *x, struct cache_object *o)
         return ERR_AGAIN;
     }
     enum err e = build_head(x, o);
+    if (!e && is_from_disk(x))
+        e = cache_send_prepare(x);
+    if (e == ERR_AGAIN)
+        forget_answer(x);
     if (!e) {
         x->answer = ANSWER_STORED;
         x->passed_on = true;
@@ -290,7 +314,7 @@ enum err cache_deliver(struct exchange *x)
     if (x->resp.no_content || x->resp.framing.kind == FRAMING_NONE || c->content_length == 0)
         e = content_send_head(x, &none, true);
     else
-        e = c->reader.body ? deliver_arriving(x) : deliver_whole(x);
+        e = c->send ? cache_send(x) : c->reader.body ? deliver_arriving(x) : deliver_whole(x);
     if (e && x->client->head_sent)
         x->client->broken = x->client->close = true; // broken off: never as if whole
     return e;
@@ -301,6 +325,7 @@ void cached_end(struct exchange *x)
     struct cached *c = x->cached;
     if (c->reader.body)
         body_reader_close(&c->reader);
+    cache_send_end(c);
     cache_object_unref(c->object);
     c->object = NULL;
     if (c->job)

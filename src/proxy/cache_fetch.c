@@ -51,6 +51,7 @@ struct cache_job {
     enum storable why;
     enum err broke; // the content broke off while it was stored
     int64_t sent_ms, received_ms;
+    struct disk_write *spill; // what is too large for memory, on its way to disk
 };
 
 // ---- The client that is none
@@ -319,10 +320,11 @@ static void take_not_modified(struct cache_job *j)
         waiter_wake(&j->leader_waits);
         return;
     }
-    if (cache_replace(j->use->cache, j->stale, o) || cache_insert(j->use->cache, o))
-        j->stored = true;
+    bool replaced = cache_replace(j->use->cache, j->stale, o);
+    j->stored = replaced || cache_insert(j->use->cache, o);
     announce(j, o);
-    cache_tier_update(j->use->cache, o);
+    if (!replaced)
+        cache_completed(j->use->cache, o);
     cache_object_unref(o);
 }
 
@@ -331,12 +333,24 @@ static uint64_t expected_length(const struct response *r)
     return r->framing.kind == FRAMING_LENGTH ? r->framing.length : r->framing.kind == FRAMING_NONE || r->no_content ? 0 : UINT64_MAX;
 }
 
+// o: all of it came. NULL: it is not to be stored.
+static void end_spill(struct cache_job *j, const struct cache_object *o)
+{
+    if (j->spill && o)
+        cache_spill_commit(j->spill, o);
+    else if (j->spill)
+        disk_abort(j->spill);
+    j->spill = NULL;
+}
+
 static enum err read_some(struct cache_job *j, struct cache_body *b, uint64_t deadline)
 {
     struct upstream_stream *u = j->x.upstream;
     struct chunkq q;
     chunkq_init(&q);
     enum err e = u->ops->read(u, &q, READ_BYTES, deadline);
+    if (j->spill && q.bytes && disk_append(j->spill, &q, q.bytes))
+        end_spill(j, NULL);
     if (!e || e == ERR_EOF) {
         enum err e2 = cache_body_append(b, &q);
         e = e2 ? e2 : e;
@@ -381,7 +395,18 @@ static enum err wait_for_more(struct cache_job *j, struct cache_body *b, uint64_
     }
 }
 
-// The rest of the content, however many read along. What turns out to be too large leaves the index and only passes through.
+// Waits for the slowest reader. Without any it goes on only where the content is still to be stored.
+static enum err wait_for_readers(struct cache_job *j, struct cache_body *b)
+{
+    enum err e = cache_body_wait_room(b);
+    if (e != ERR_CANCELED || !j->spill || fiber_canceled(j->fiber))
+        return e;
+    cache_body_drop_read(b);
+    return ERR_OK;
+}
+
+// The rest of the content, however many read along. What turns out to be too large for memory leaves the index and only passes through, to
+// disk too where there is one.
 static enum err fill(struct cache_job *j, struct cache_object *o)
 {
     struct upstream_stream *u = j->x.upstream;
@@ -390,17 +415,18 @@ static enum err fill(struct cache_job *j, struct cache_object *o)
     bool passing = false;
     uint64_t lonely_since_ms = 0;
     while (!u->response_complete) {
-        enum err e = passing ? cache_body_wait_room(b) : ERR_OK;
+        enum err e = passing ? wait_for_readers(j, b) : ERR_OK;
         if (!e)
             e = wait_for_more(j, b, &lonely_since_ms);
         if (!e)
             e = read_some(j, b, deadline_in(j->x.timeouts->between_bytes));
         if (e && e != ERR_EOF)
             return e;
-        if (!passing && (cache_body_length(b) > cache_max_object(c) || !cache_make_room(c))) {
+        if (!passing && (cache_body_length(b) > cache_max_in_memory(c) || !cache_make_room(c))) {
             passing = true;
-            cache_body_pass_through(b);
             cache_remove(c, o);
+            j->spill = cache_spill(c, o);
+            cache_body_pass_through(b);
         }
     }
     return ERR_OK;
@@ -409,6 +435,7 @@ static enum err fill(struct cache_job *j, struct cache_object *o)
 static void fill_or_remove(struct cache_job *j, struct cache_object *o)
 {
     enum err e = fill(j, o);
+    end_spill(j, e ? NULL : o);
     if (e) {
         j->broke = e;
         cache_remove(j->use->cache, o);
@@ -416,7 +443,7 @@ static void fill_or_remove(struct cache_job *j, struct cache_object *o)
         return;
     }
     cache_body_finish(o->body);
-    (void)cache_make_room(j->use->cache);
+    cache_completed(j->use->cache, o);
 }
 
 // Stores what may be stored. Once something of the content was read only an error ends it early.
@@ -436,7 +463,8 @@ static enum err store(struct cache_job *j)
         announce(j, o);
         if (!whole)
             fill_or_remove(j, o);
-        cache_tier_write(c, o);
+        else
+            cache_completed(c, o);
     }
     cache_object_unref(o);
     cache_body_unref(b);
@@ -460,8 +488,8 @@ static enum err store_part(struct cache_job *j)
             joined = j->part ? cache_join_parts(&j->x, j->use, j->part, o) : NULL;
             (void)cache_insert(c, joined ? joined : o);
             if (joined && !joined->has_range) {
-                cache_drop(c, j->part);
-                cache_tier_write(c, joined);
+                cache_remove(c, j->part);
+                cache_completed(c, joined);
             }
         }
     }

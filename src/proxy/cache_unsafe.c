@@ -59,8 +59,8 @@ static void update_by_head(struct exchange *x)
         struct cache_object *o = is_same(x, old) ? cache_update(x, c->use, old, now, now) : NULL;
         if (!o)
             atomic_store_explicit(&old->soft_purged, true, memory_order_relaxed);
-        else if (cache_replace(c->use->cache, old, o))
-            cache_tier_update(c->use->cache, o);
+        else
+            (void)cache_replace(c->use->cache, old, o);
         cache_object_unref(o);
     }
     cache_object_unref(old);
@@ -75,29 +75,4 @@ void cache_note_answer(struct exchange *x)
     } else if (x->req->method == METHOD_HEAD && status == 200 && x->cached->key.url.ptr) {
         update_by_head(x);
     }
-}
-
-static bool may_purge(const struct exchange *x, const struct cache_use *use)
-{
-    struct addr a = addr_canonical(&x->client_addr);
-    for (unsigned i = 0; use && i < use->n_purge_from; i++)
-        if (prefix_has(&use->purge_from[i], &a))
-            return true;
-    return false;
-}
-
-enum err cache_answer_purge(struct exchange *x)
-{
-    const struct cache_use *use = cache_use_of(x);
-    const struct request *r = x->req;
-    struct span url;
-    if (!may_purge(x, use))
-        return ERR_METHOD_REFUSED;
-    enum err e = cache_key_url(x->proxy ? r->scheme : x->scheme, &r->authority, r->path, r->query, &use->key, x->arena, &url);
-    if (e)
-        return e;
-    uint64_t n = cache_purge(use->cache, PURGE_URL, url, use->purge_soft);
-    struct span text = arena_printf(x->arena, "%llu purged\n", (unsigned long long)n);
-    x->answer = ANSWER_LOCAL;
-    return text.ptr ? page_text(200, text, &x->resp, &x->content) : ERR_NO_MEMORY;
 }

@@ -8,6 +8,7 @@
 #include "proxy/exchange.h"
 
 struct cache_job;
+struct cache_send;
 
 /// Why a request went on (RFC 9211 2.2).
 enum cache_fwd { FWD_NONE, FWD_BYPASS, FWD_METHOD, FWD_URI_MISS, FWD_VARY_MISS, FWD_MISS, FWD_STALE, FWD_REQUEST };
@@ -31,6 +32,7 @@ struct cached {
     struct cache_job *job;       // a reference: the fetch whose answer it is
     struct ranges *ranges; // NULL: the whole
     struct span boundary, part_type; // of several ranges
+    struct cache_send *send; // of content on disk; NULL: it is in memory
     uint64_t content_length; // what is sent of the content; UINT64_MAX: not known
 };
 

@@ -193,8 +193,6 @@ static enum err look(struct exchange *x)
     struct cached *c = x->cached;
     bool known = false;
     struct cache_object *o = cache_lookup(c->use->cache, &c->key, &x->req->fields, x->arena, &known);
-    if (!o)
-        o = cache_tier_lookup(c->use->cache, &c->key, &x->req->fields, x->arena);
     c->fwd = known ? FWD_VARY_MISS : FWD_URI_MISS;
     if (!o || cache_object_is_note(o)) {
         c->fwd = o ? FWD_URI_MISS : c->fwd;

@@ -2,6 +2,7 @@
 // route: which site and route, or which destination; and the answers that need no server.
 #include "admin/metrics.h"
 #include "base/num.h"
+#include "proxy/cache_metrics.h"
 #include "proxy/decide.h"
 #include "proxy/exchange.h"
 #include "proxy/https.h"
@@ -32,6 +33,7 @@ static enum err route_admin(struct exchange *x)
     if (!span_eq(x->req->path, SPAN("/metrics")))
         return ERR_NOT_FOUND;
     x->resp.status = 200;
+    cache_metrics_update();
     enum err e = metrics_write(&x->content);
     x->resp.framing = (struct framing){FRAMING_LENGTH, x->content.bytes};
     return e ? e : fields_set(&x->resp.fields, FIELD_CONTENT_TYPE, SPAN("text/plain; version=0.0.4; charset=utf-8"));

@@ -16,7 +16,7 @@ static const int64_t now_ms = INT64_C(1700000000000);
 
 static struct cache *open_cache(const char *name, uint64_t bytes)
 {
-    struct cache_config c = {.name = span_str(name), .memory_bytes = bytes, .max_object_bytes = bytes, .disk_fd = -1};
+    struct cache_config c = {.name = span_str(name), .memory_bytes = bytes, .max_object_bytes = bytes, .folder_fd = -1};
     struct cache *cache = cache_open(&c);
     assert_non_null(cache);
     return cache;

@@ -97,7 +97,7 @@ static void *work(void *arg)
 static void threads(void **state)
 {
     (void)state;
-    struct cache_config c = {.name = SPAN("threads"), .memory_bytes = 200 * 1024, .max_object_bytes = CONTENT_MAX, .disk_fd = -1};
+    struct cache_config c = {.name = SPAN("threads"), .memory_bytes = 200 * 1024, .max_object_bytes = CONTENT_MAX, .folder_fd = -1};
     struct worker w[THREADS];
     unsigned found = 0;
     cache = cache_open(&c);

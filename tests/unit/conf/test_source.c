@@ -153,11 +153,20 @@ static void a_folder_to_write_to_is_made(void **state)
     s.folder_owner = geteuid();
     int fd = conf_source_own_folder(&s, path_of("sites/made/cache/"), &why);
     assert_true(fd >= 0);
+    assert_null(why);
     assert_int_equal(fstat(fd, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0700);
     assert_int_equal(stat(path_of("sites/made"), &st), 0);
     assert_int_equal(st.st_mode & 0700, 0700);
     assert_int_equal(conf_source_own_folder(&s, path_of("sites/made/cache/"), &why), fd);
+    if (geteuid() == 0) { // for somebody else, while it is empty
+        s.folder_owner = 65534;
+        fd = conf_source_own_folder(&s, path_of("sites/other"), &why);
+        assert_true(fd >= 0 && fstat(fd, &st) == 0);
+        assert_null(why);
+        assert_int_equal(st.st_uid, 65534);
+        assert_int_equal(rmdir(path_of("sites/other")), 0);
+    }
     // One with files that belong to somebody else is left alone.
     s.folder_owner = geteuid() + 1;
     assert_int_equal(conf_source_own_folder(&s, path_of("sites/made"), &why), -1);
