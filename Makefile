@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A thin front for meson and the scripts in scripts/; `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help deps build run test bench instructions fuzz corpus simulate chaos easylist coverage tsan cross format lint reference install dist
+.PHONY: help deps build run test bench instructions fuzz corpus simulate soak crowd chaos easylist coverage tsan cross format lint reference install dist
 
 # A build folder: $(call configure,FOLDER,COMPILER,OPTIONS)
 configure = @test -f $(1)/build.ninja || CC=$(2) meson setup $(1) $(3)
@@ -44,6 +44,15 @@ fuzz: ## every libFuzzer target for MINUTES (1) each, with clang; FUZZ says whic
 corpus: ## take into tests/fuzz/corpus what fuzzing found that reaches something new, as little of it as will do
 	@ninja -C build/fuzz --quiet fuzzers
 	@scripts/fuzz --keep build/fuzz $(FUZZ)
+
+soak: build ## mixed load, reloads and faults for MINUTES (60); memory and descriptors must stay flat
+	@scripts/deps test
+	@WEIR_BIN=build/release/weir PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 tests/soak/soak.py $${MINUTES:-60}
+
+crowd: build ## WEIR_CROWD (10000) slow connections beside a good client: no failure, no delay, little memory
+	@scripts/deps test
+	@WEIR_CROWD=$${WEIR_CROWD:-10000} WEIR_BIN=build/release/weir /usr/bin/python3 -m pytest -q -s -p no:cacheprovider \
+		tests/integration/test_slow_crowd.py -k beside
 
 simulate: ## the simulator's schedules from SIM_SEEDS (10000) seeds, with sanitizers
 	@scripts/deps build test

@@ -108,6 +108,9 @@ static void on_finish(struct upstream_conn *u, bool reusable)
     struct endpoint *e = (struct endpoint *)u->owner;
     struct endpoints *es = e->owner;
     es->n_active--;
+    // Something came behind the answer's last octets, or while it was on its way: that will be no event any more.
+    if (reusable && unlikely(u->t.io.state & IO_READABLE) && !upstream_is_alive(u))
+        reusable = false;
     bool used_up = (u->exchanges_max && u->n_exchanges >= u->exchanges_max) || loop_now_ms() >= u->expires_ms;
     if (!reusable || used_up || es->n_idle >= es->max_idle) {
         close_conn(e, u);

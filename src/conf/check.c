@@ -62,7 +62,7 @@ static uint64_t default_number(enum conf_id id)
     struct span type = span_str(row->args);
     uint64_t v = 0;
     const char *why;
-    enum conf_type t = span_starts(type, SPAN("dur")) ? CONF_T_DURATION : span_starts(type, SPAN("size")) ? CONF_T_SIZE : CONF_T_INT;
+    enum conf_type t = span_starts(type, SPAN("dur")) ? CONF_T_DURATION : span_starts(type, SPAN("size")) ? CONF_T_SIZE : span_starts(type, SPAN("rate")) ? CONF_T_RATE : CONF_T_INT;
     if (!conf_parse_number(t, span_str(row->def), &v, &why))
         return 0;
     return v;

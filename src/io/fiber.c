@@ -99,6 +99,7 @@ static void make_ready(struct loop *l, struct fiber *f)
 // Runs f, from the loop, until it waits or ends.
 static void resume(struct loop *l, struct fiber *f)
 {
+    loop_count_beat(l);
     enter(l, f);
     if (f->state != FIBER_ENDED)
         return;

@@ -120,6 +120,7 @@ struct loop { // NOLINT(clang-analyzer-optin.performance.Padding): by use
     bool stopping;
     unsigned live_fibers, live_ios;
     _Atomic uint64_t turns;
+    _Atomic uint64_t *beat, own_beat; // where fibers that run are counted
     uint64_t wall_ms, wall_turn; // wall_ms was read in turn wall_turn
     struct stack_pool stacks;
     struct io_pipe *pipes;
@@ -150,6 +151,11 @@ enum {
     IO_NODELAY_SET = 64,  // a listener that had TCP_NODELAY set, which connections inherit from then on
     IO_NODELAY_ALL = 128, // all connections that were waiting before that are accepted
 };
+
+static inline void loop_count_beat(struct loop *l)
+{
+    atomic_store_explicit(l->beat, atomic_load_explicit(l->beat, memory_order_relaxed) + 1, memory_order_relaxed);
+}
 
 /// An event of the poller. io may be gone when it returns.
 void io_event(struct io *io, uint32_t events);

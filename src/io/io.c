@@ -394,9 +394,14 @@ static enum err connect_wait(struct io *io, uint64_t deadline)
 enum err io_connect(struct io *ret_io, const struct sockaddr *to, socklen_t to_len,
                     const struct sockaddr *bind_to, socklen_t bind_len, uint64_t deadline)
 {
+    enum { LAST_RESERVE = 16 }; // for who administers this process
     int fd = sys_socket(to->sa_family);
     if (fd < 0)
         return connect_error(fd);
+    if (unlikely((uint64_t)fd + LAST_RESERVE >= sys_files_limit())) {
+        sys_close(fd);
+        return ERR_NO_FILES;
+    }
     int64_t r = 0;
     if (to->sa_family != AF_UNIX)
         (void)sys_set_nodelay(fd);
@@ -464,6 +469,35 @@ enum err io_accept_now(struct io *listener, int *ret_fd, struct sockaddr_storage
 void io_discard(int fd)
 {
     sys_close(fd);
+}
+
+void io_refuse(int fd, struct span text)
+{
+    enum { READ_MAX = 4 };
+    char sink[4096];
+    struct iovec iov = {(void *)(uintptr_t)text.ptr, text.len};
+    for (unsigned i = 0; i < READ_MAX && sys_recv(fd, sink, sizeof sink) == (int64_t)sizeof sink;)
+        i++;
+    if (sys_send(fd, &iov, 1, false) > 0)
+        (void)sys_shutdown_write(fd);
+    sys_close(fd);
+}
+
+uint64_t io_files_for_clients(void)
+{
+    enum { RESERVE_MAX = 1024 };
+    uint64_t limit = sys_files_limit();
+    return limit - MIN(limit / 8, (uint64_t)RESERVE_MAX);
+}
+
+bool io_files_are_short(void)
+{
+    return sys_files_used(loop_current->poll_fd) >= io_files_for_clients();
+}
+
+bool io_progress(const struct io *io, uint64_t *ret_acked, uint64_t *ret_received)
+{
+    return io->fd >= 0 && sys_progress(io->fd, ret_acked, ret_received);
 }
 
 static enum err address_result(int r)

@@ -105,6 +105,17 @@ MUST_USE enum err io_connect(struct io *ret_io, const struct sockaddr *to, sockl
 MUST_USE enum err io_accept_now(struct io *listener, int *ret_fd, struct sockaddr_storage *ret_peer);
 /// Closes an accepted descriptor that nobody wants.
 void io_discard(int fd);
+/// Says a text to an accepted descriptor that nobody will serve, as far as that goes without waiting, and closes it. What has come
+/// from it already is read and thrown away, up to a bound, since the kernel would send a reset otherwise, which overtakes the text.
+void io_refuse(int fd, struct span text);
+/// The first descriptor that is no client's: from here on they are for connections upstream, names, logs and whoever administers
+/// this process.
+uint64_t io_files_for_clients(void);
+/// Whether the next descriptor would be one of those.
+bool io_files_are_short(void);
+/// Octets that the other side has acknowledged, and that have come from it, since the connection began, as the kernel counts them.
+/// False where it does not count.
+bool io_progress(const struct io *io, uint64_t *ret_acked, uint64_t *ret_received);
 /// The address that the other side, and we, have on this connection.
 MUST_USE enum err io_peer_address(const struct io *io, struct sockaddr_storage *ret);
 MUST_USE enum err io_local_address(const struct io *io, struct sockaddr_storage *ret);

@@ -25,6 +25,7 @@ enum err loop_new(struct loop **ret)
     struct loop *l = (struct loop *)mem_calloc(1, sizeof(*l));
     if (!l)
         return ERR_NO_MEMORY;
+    l->beat = &l->own_beat;
     if (!fiber_context_here(&l->context)) {
         mem_free(l);
         return ERR_NO_MEMORY;
@@ -93,6 +94,11 @@ uint64_t loop_clock_us(void)
     return sys_clock_us();
 }
 
+uint64_t loop_cpu_us(void)
+{
+    return sys_cpu_us();
+}
+
 uint64_t loop_wall_ms(void)
 {
     struct loop *l = loop_current;
@@ -127,6 +133,16 @@ void loop_random(void *out, size_t n)
     memcpy(out, p, n);
     explicit_bzero(p, n);
     l->random_left -= (unsigned)n;
+}
+
+void loop_beat_at(struct loop *l, _Atomic uint64_t *beat)
+{
+    l->beat = beat;
+}
+
+void loop_beat(struct loop *l)
+{
+    loop_count_beat(l);
 }
 
 // ---- Messages

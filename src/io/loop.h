@@ -4,6 +4,8 @@
 #ifndef WEIR_IO_LOOP_H
 #define WEIR_IO_LOOP_H
 
+#include <stdatomic.h>
+
 #include "base/err.h"
 #include "base/list.h"
 
@@ -28,12 +30,19 @@ bool loop_run_until(struct loop *l, bool (*pred)(void *arg), void *arg);
 uint64_t loop_now_ms(void);
 /// The same in microseconds, and read afresh (for phase timings).
 uint64_t loop_clock_us(void);
+/// Processor time that the calling thread has had, in microseconds.
+uint64_t loop_cpu_us(void);
 /// Wall time of this turn: milliseconds since 1970.
 uint64_t loop_wall_ms(void);
 /// n random bytes from the kernel (the simulator's seed there).
 void loop_random(void *out, size_t n);
 /// Turns so far, readable from any thread: a watchdog's heartbeat.
 uint64_t loop_turns(const struct loop *l);
+
+/// Counts up at *beat with every fiber that runs, so that a loop with much to do is not taken for one that hangs; for a quiet one
+/// the owner calls loop_beat now and then. *beat must outlive the loop.
+void loop_beat_at(struct loop *l, _Atomic uint64_t *beat);
+void loop_beat(struct loop *l);
 
 #define DEADLINE_NONE UINT64_MAX
 /// ms from now; UINT64_MAX or 0 ms mean no deadline.

@@ -52,6 +52,12 @@ SYS_CALL void sys_close(int fd);
 /// Bytes sent and not acknowledged.
 SYS_CALL int64_t sys_unacked(int fd);
 
+/// See io_progress.
+SYS_CALL bool sys_progress(int fd, uint64_t *ret_acked, uint64_t *ret_received);
+/// How many descriptors the process may have, and has (about: the lowest free number).
+SYS_CALL uint64_t sys_files_limit(void);
+SYS_CALL uint64_t sys_files_used(int any_fd);
+
 /// A non-blocking pipe; returns its capacity.
 SYS_CALL int64_t sys_pipe(int ret_fd[2]);
 SYS_CALL int64_t sys_splice(int from, int to, size_t n, bool more);
@@ -62,6 +68,8 @@ SYS_CALL int64_t sys_pread_cached(int fd, void *buf, size_t n, uint64_t offset);
 SYS_CALL int64_t sys_pread(int fd, void *buf, size_t n, uint64_t offset);
 
 SYS_CALL uint64_t sys_clock_us(void);
+/// Processor time of the calling thread.
+SYS_CALL uint64_t sys_cpu_us(void);
 SYS_CALL uint64_t sys_wall_ms(void);
 SYS_CALL void sys_random(void *out, size_t n);
 

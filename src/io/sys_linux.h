@@ -13,7 +13,9 @@
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <stdatomic.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/random.h>
 #include <sys/sendfile.h>
 #include <time.h>
@@ -182,6 +184,44 @@ static inline int64_t sys_unacked(int fd)
     return r < 0 ? r : n;
 }
 
+// The kernel's struct tcp_info up to the two counters; libc's ends before them.
+struct sys_tcp_counters {
+    uint8_t others[120];
+    uint64_t acked, received;
+};
+
+static inline bool sys_progress(int fd, uint64_t *ret_acked, uint64_t *ret_received)
+{
+    struct sys_tcp_counters c;
+    socklen_t len = sizeof(c);
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &c, &len) < 0 || len < sizeof(c))
+        return false;
+    *ret_acked = c.acked;
+    *ret_received = c.received;
+    return true;
+}
+
+static inline uint64_t sys_files_limit(void)
+{
+    static _Atomic uint64_t limit; // it does not change once the worker runs
+    uint64_t known = atomic_load_explicit(&limit, memory_order_relaxed);
+    struct rlimit r;
+    if (likely(known != 0))
+        return known;
+    known = getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur != RLIM_INFINITY ? r.rlim_cur : UINT32_MAX;
+    atomic_store_explicit(&limit, known, memory_order_relaxed);
+    return known;
+}
+
+static inline uint64_t sys_files_used(int any_fd)
+{
+    int fd = fcntl(any_fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0)
+        return UINT64_MAX;
+    close(fd);
+    return (uint64_t)fd;
+}
+
 static inline int64_t sys_pipe(int ret_fd[2])
 {
     enum { WANT_BYTES = 256 * 1024 };
@@ -231,6 +271,13 @@ static inline uint64_t sys_clock_us(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static inline uint64_t sys_cpu_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 

@@ -125,7 +125,7 @@ static int silent_thread(struct supervisor *s)
 {
     int silent = -1;
     for (unsigned i = 0; i < s->n_threads; i++) {
-        uint64_t beat = atomic_load_explicit(&s->beats->turns[i], memory_order_relaxed);
+        uint64_t beat = atomic_load_explicit(&s->beats->threads[i].turns, memory_order_relaxed);
         if (beat == s->seen[i])
             silent = (int)i;
         s->seen[i] = beat;
@@ -137,7 +137,7 @@ static int silent_thread(struct supervisor *s)
 static void ask_for_stack(struct supervisor *s, int thread)
 {
     fprintf(stderr, "weir: the worker's thread %d does not answer any more; the worker is replaced\n", thread);
-    (void)tgkill(s->worker, atomic_load_explicit(&s->beats->tids[thread], memory_order_relaxed), SIGABRT);
+    (void)tgkill(s->worker, atomic_load_explicit(&s->beats->threads[thread].tid, memory_order_relaxed), SIGABRT);
 }
 
 // Only time in which we ran ourselves counts: a suspended machine, or a stopped process group, is no hang.

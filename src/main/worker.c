@@ -56,7 +56,7 @@ struct worker {
 static void on_beat(struct timer *t)
 {
     struct thread *th = container_of(t, struct thread, beat);
-    atomic_fetch_add_explicit(&th->worker->start->beats->turns[th->index], 1, memory_order_relaxed);
+    loop_beat(th->loop);
     timer_set(t, loop_now_ms() + BEAT_MS);
 }
 
@@ -78,12 +78,13 @@ static void *thread_main(void *arg)
     char name[16];
     snprintf(name, sizeof name, "weir/%u", t->index);
     prctl(PR_SET_NAME, name, 0, 0, 0);
-    atomic_store_explicit(&w->start->beats->tids[t->index], (int)gettid(), memory_order_relaxed);
+    atomic_store_explicit(&w->start->beats->threads[t->index].tid, (int)gettid(), memory_order_relaxed);
     void *crash_stack = crash_stack_new();
     if (loop_new(&t->loop) || !(t->service = service_new(w->gen, t->index))) {
         log_error(LOG_ERROR, "thread %u cannot start: out of memory or of descriptors", t->index);
         exit(1);
     }
+    loop_beat_at(t->loop, &w->start->beats->threads[t->index].turns);
     timer_init(&t->beat, on_beat);
     timer_set(&t->beat, loop_now_ms());
     add_listeners(t, w->start->listeners, w->start->n_listeners);
@@ -353,6 +354,18 @@ static bool start_threads(struct worker *w)
     return true;
 }
 
+// What the first generation serves from folders or keeps in them; those of later ones must not lie where nobody has business (sandbox.h).
+static bool limit_files(const struct generation *g)
+{
+    static int folders[FOLDERS_MAX];
+    unsigned n = 0;
+    const struct conf_source *src = conf_files(generation_conf(g));
+    for (const struct conf_folder *f = src ? src->folders : NULL; f && n < FOLDERS_MAX; f = f->next)
+        if (f->fd >= 0)
+            folders[n++] = f->fd;
+    return sandbox_limit_files(folders, n);
+}
+
 int worker_run(const struct worker_start *s)
 {
     struct worker *w = (struct worker *)mem_calloc(1, sizeof *w);
@@ -366,7 +379,7 @@ int worker_run(const struct worker_start *s)
     prctl(PR_SET_NAME, "weir worker", 0, 0, 0);
     crash_catch();
     metrics_process_open();
-    if (!sandbox_drop_privileges() || !sandbox_limit_calls() || loop_helpers_start(HELPERS) ||
+    if (!sandbox_drop_privileges() || !limit_files(s->gen) || !sandbox_limit_calls() || loop_helpers_start(HELPERS) ||
         !log_start(s->log_fd) || history_start(w->n_threads)) // a later configuration may have a log where this one has none
         return 1;
     cache_open_folders(FOLDER_WAIT_MS, folder_failed);

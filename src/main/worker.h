@@ -49,9 +49,12 @@ bool outbox_put(struct outbox *o, const struct channel_msg *m, int fd);
 bool outbox_flush(struct outbox *o, int channel);
 void outbox_clear(struct outbox *o);
 
+struct heartbeat {
+    _Alignas(64) _Atomic uint64_t turns; // counts up while the thread's loop answers; each has a cache line of its own
+    _Atomic int tid;                     // whom to ask for its stack when it does not
+};
 struct heartbeats {
-    _Atomic uint64_t turns[WORKER_THREADS_MAX]; // counts up while the thread's loop answers
-    _Atomic int tids[WORKER_THREADS_MAX];       // whom to ask for its stack when it does not
+    struct heartbeat threads[WORKER_THREADS_MAX];
 };
 
 struct worker_start {

@@ -60,6 +60,7 @@ struct condition_context {
     struct zone_entry *zones;           // time zones read so far
     struct list_entry *lists;           // lists compiled so far
     struct group_entry *groups;
+    const struct geo *geo; // the database of `geoip`, once it was asked for
 };
 void condition_context_free(struct condition_cleanup *c);
 /// fn(arg) will run in condition_context_free. Where memory is out it runs at once, and false is returned

@@ -14,6 +14,7 @@ struct timeouts build_timeouts(const struct conf_stmt *block, const struct timeo
         .between_bytes = conf_number_or(t, CONF_T_BETWEEN_BYTES, outer->between_bytes),
         .tunnel_idle = conf_number_or(t, CONF_T_TUNNEL_IDLE, outer->tunnel_idle),
         .tarpit = conf_number_or(t, CONF_T_TARPIT, outer->tarpit),
+        .slow = conf_number_or(t, CONF_T_SLOW, outer->slow),
     };
 }
 
@@ -28,6 +29,7 @@ struct timeouts build_timeouts_default(void)
         .between_bytes = conf_number(NULL, CONF_T_BETWEEN_BYTES),
         .tunnel_idle = conf_number(NULL, CONF_T_TUNNEL_IDLE),
         .tarpit = conf_number(NULL, CONF_T_TARPIT),
+        .slow = conf_number(NULL, CONF_T_SLOW),
     };
 }
 
@@ -45,6 +47,8 @@ void build_limits(struct builder *b)
         .response = {.line_bytes = (uint32_t)MIN(line, (uint64_t)(1 << 20)),
                      .fields = (uint32_t)conf_number(l, CONF_L_RESPONSE_FIELDS),
                      .fields_bytes = (uint32_t)MIN(conf_number(l, CONF_L_RESPONSE_FIELD_BYTES), (uint64_t)(1 << 20))},
+        .slowest = conf_number(l, CONF_L_SLOWEST),
+        .lag_ms = conf_number(l, CONF_L_LAG),
         .interim = (unsigned)conf_number(l, CONF_L_INTERIM),
         .body = conf_number(l, CONF_L_BODY),
     };

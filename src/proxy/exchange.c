@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/exchange.h"
 
+#include "admin/metrics.h"
 #include "proxy/account.h"
 #include "proxy/authenticate.h"
 #include "proxy/cached.h"
@@ -111,6 +112,10 @@ static void begin(struct exchange *x, struct client_conn *c, struct client_strea
     chunkq_init(&x->ahead);
     fields_init(&x->resp.fields, a);
     x->id = request_id_make(a);
+    sc->exchange = x;
+    x->service->n_exchanges++;
+    laggards_watch(x->service);
+    x->no_room = !overload_enter(x->service, &x->second);
     s->ops->watch(s, x->fiber);
 }
 
@@ -124,19 +129,31 @@ static void end(struct exchange *x)
     if (!x->reason && !x->client->ops->confirm(x->client))
         x->reason = ERR_CANCELED;
     account(x);
+    x->service->n_exchanges--;
+    overload_leave(x->service, x->second);
+    struct service_client *sc = container_of(x->conn, struct service_client, conn);
+    if (sc->exchange == x)
+        sc->exchange = NULL;
     if (x->cached)
         cached_end(x);
     content_drop_filters(x);
+    chunk_unref(x->head_chunk);
     chunkq_fini(&x->content);
     chunkq_fini(&x->kept);
     chunkq_fini(&x->ahead);
+}
+
+static enum err refuse_overload(void)
+{
+    metrics_limit(LIMIT_LAG);
+    return ERR_OVERLOADED;
 }
 
 void exchange_serve(struct client_conn *c, struct client_stream *s, struct request *req, struct arena *a)
 {
     struct exchange x;
     begin(&x, c, s, req, a);
-    enum err e = run_phases(&x);
+    enum err e = unlikely(x.no_room) && x.listener->kind != LISTENER_ADMIN ? refuse_overload() : run_phases(&x);
     if (e)
         fail(&x, e);
     end(&x);

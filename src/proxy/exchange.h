@@ -40,6 +40,8 @@ struct exchange {
     struct fiber *fiber;
     enum phase phase;
     uint64_t started_us;
+    uint64_t second; // for overload_leave
+    bool no_room;    // refused for want of time
 
     // identify
     struct addr client_addr; // behind trusted proxies
@@ -88,6 +90,7 @@ struct exchange {
     // the answer
     enum answer answer;
     struct response resp;
+    struct chunk *head_chunk; // of an answer whose upstream has been let go; or NULL
     struct chunkq content; // ANSWER_LOCAL
     struct chunkq ahead;   // ANSWER_UPSTREAM: content that was read before its head went out
     struct filter_chain *filters; // that the content passes on its way to the client; NULL: none

@@ -33,7 +33,7 @@
 
 /// CONFIG.md `timeouts`, in milliseconds.
 struct timeouts {
-    uint64_t header, handshake, idle, connect, first_byte, between_bytes, tunnel_idle, tarpit;
+    uint64_t header, handshake, idle, connect, first_byte, between_bytes, tunnel_idle, tarpit, slow;
 };
 
 struct limits {
@@ -41,6 +41,8 @@ struct limits {
     struct h1_limits h1;
     struct h1_limits response; // of servers' heads
     unsigned interim;          // 1xx answers before the final one
+    uint64_t slowest;          // bytes a second; 0: any pace
+    uint64_t lag_ms;           // of a thread's loop, before requests are refused
     uint64_t body;
 };
 

@@ -9,9 +9,10 @@
 #include "proxy/pace.h"
 #include "proxy/tunnel.h"
 #include "proxy/upload.h"
+#include "session/upstream.h"
 
 enum {
-    PULL_BYTES = 256 * 1024,
+    PULL_BYTES = 64 * 1024, // a client that stops reading has no more of our memory
     SPLICE_MIN_BYTES = 64 * 1024, // of known remaining length; below that copying is cheaper
     SPLICE_BYTES = 1 << 20,
     FILE_CHUNK_BYTES = CHUNK_MEDIUM_BYTES,
@@ -51,7 +52,8 @@ static enum err splice_content(struct exchange *x, struct io *from, struct io *t
         e = io_splice_out(p, to, left > 0, x->client->stall_ms);
         if (e) {
             x->client->broken = true;
-            return e == ERR_TIMEOUT ? ERR_CLIENT_STALLED : ERR_CANCELED;
+            x->client->stalled = e == ERR_TIMEOUT || e == ERR_CLIENT_STALLED;
+            return x->client->stalled ? ERR_CLIENT_STALLED : ERR_CANCELED;
         }
         x->client->ops->note_raw(x->client, n, left == 0);
     }
@@ -70,6 +72,16 @@ static bool try_splice(struct exchange *x, uint64_t left, enum err *ret)
     return true;
 }
 
+// The whole answer is here: its server's connection, and the place there, are for others, however long the client takes to read.
+static void let_upstream_go(struct exchange *x)
+{
+    if (x->uploading || x->upstream->trailers.n)
+        return;
+    x->head_chunk = chunk_ref(upstream_of(x->upstream)->head_chunk); // the fields are in it
+    exchange_end_upstream(x);
+    exchange_leave_server(x, ERR_OK);
+}
+
 static enum err relay_content(struct exchange *x, struct chunkq *q, uint64_t sent)
 {
     struct upstream_stream *u = x->upstream;
@@ -83,8 +95,11 @@ static enum err relay_content(struct exchange *x, struct chunkq *q, uint64_t sen
         sent += q->bytes;
         if (policing_is_too_large(x, sent))
             return ERR_DENIED;
-        e = content_send(x, q, u->response_complete, guard_trailers(x, true, &u->trailers), !u->response_complete && !u->ops->ready(u));
-        if (e)
+        bool end = u->response_complete, idle = !end && !u->ops->ready(u);
+        if (end)
+            let_upstream_go(x);
+        e = content_send(x, q, end, x->upstream ? guard_trailers(x, true, &u->trailers) : NULL, idle);
+        if (e || end)
             return e;
     }
     return ERR_OK;
@@ -99,13 +114,14 @@ static enum err deliver_upstream(struct exchange *x)
     if (!e)
         e = first_content(x, &q);
     uint64_t sent = q.bytes;
+    if (!e && u->response_complete)
+        let_upstream_go(x);
     if (!e) {
-        bool end = u->response_complete && u->trailers.n == 0;
-        e = content_send_head(x, &q, end);
-        if (!e && u->response_complete && !end)
+        e = content_send_head(x, &q, !x->upstream);
+        if (!e && x->upstream && u->response_complete)
             e = content_send(x, &q, true, guard_trailers(x, true, &u->trailers), false);
     }
-    if (!e)
+    if (!e && x->upstream)
         e = relay_content(x, &q, sent);
     chunkq_fini(&q);
     if (x->upload_err && x->uploading == false && e == x->upload_err)
@@ -160,7 +176,8 @@ static enum err deliver_file(struct exchange *x)
             e = io_sendfile(raw, x->file_fd, x->file_offset, left, x->client->stall_ms);
             x->client->ops->note_raw(x->client, e ? 0 : left, true);
             if (e)
-                e = e == ERR_TIMEOUT ? ERR_CLIENT_STALLED : e == ERR_RESET ? ERR_CANCELED : ERR_IO;
+                e = e == ERR_TIMEOUT || e == ERR_CLIENT_STALLED ? ERR_CLIENT_STALLED : e == ERR_RESET ? ERR_CANCELED : ERR_IO;
+            x->client->stalled = e == ERR_CLIENT_STALLED;
         } else {
             e = send_file_by_reading(x, left);
         }

@@ -91,15 +91,32 @@ static void refuse(struct client_conn *c, struct client_stream *st, struct reque
 
 static const struct client_hooks hooks = {.serve = serve, .refuse = refuse, .closed = on_closed};
 
+// Who cannot be let in is told so, at the price of a few system calls, where it speaks plain HTTP.
+static void turn_away(const struct service_listener *sl, int fd)
+{
+    static const struct span answer = SPAN_INIT("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n"
+                                                "Cache-Control: no-store\r\nContent-Type: text/plain\r\nContent-Length: 34\r\n\r\n"
+                                                "Too many connections; come again.\n");
+    const struct client_settings *c = &sl->listener->settings;
+    if (c->secure || c->introduce)
+        io_discard(fd);
+    else
+        io_refuse(fd, answer);
+}
+
 static void admit_client(struct service_listener *sl, int fd, const struct addr *peer)
 {
     struct service *s = sl->service;
     const struct limits *limits = &s->gen->limits;
-    // An accepted socket that is not wanted is closed without an answer: saying 503 to a flood would cost more than it is worth.
     bool admin = sl->listener->kind == LISTENER_ADMIN;
     if (!admin && peers_total(s->peers) >= limits->connections) {
         metrics_limit(LIMIT_CONNECTIONS);
-        io_discard(fd);
+        turn_away(sl, fd);
+        return;
+    }
+    if (!admin && overload_is_full(&s->overload)) {
+        metrics_limit(LIMIT_LAG);
+        turn_away(sl, fd);
         return;
     }
     bool front = sl->listener->settings.introduce != NULL; // its peers stand for many clients
@@ -110,7 +127,7 @@ static void admit_client(struct service_listener *sl, int fd, const struct addr 
     }
     if (!admin && !peers_enter(s->peers, peer, front ? UINT32_MAX : limits->per_client)) {
         metrics_limit(LIMIT_PER_CLIENT);
-        io_discard(fd);
+        turn_away(sl, fd);
         return;
     }
     if (admin)
@@ -124,6 +141,8 @@ static void admit_client(struct service_listener *sl, int fd, const struct addr 
     memset(&sc->conn, 0, sizeof sc->conn);
     sc->gen = generation_ref(s->gen);
     sc->places = NULL;
+    sc->exchange = NULL;
+    sc->laggard_way = LAGGARD_NONE;
     sc->conn.hooks = &hooks;
     sc->conn.settings = &sl->listener->settings;
     sc->conn.owner = s;
@@ -138,6 +157,11 @@ static void admit_client(struct service_listener *sl, int fd, const struct addr 
 }
 
 // ---- Listeners
+
+static bool is_for_clients(const struct service_listener *sl)
+{
+    return sl->listener->kind != LISTENER_ADMIN;
+}
 
 // False: there may be more.
 static bool accept_batch(struct service_listener *sl, unsigned max)
@@ -161,6 +185,11 @@ static bool accept_batch(struct service_listener *sl, unsigned max)
         admit_client(sl, fd, &peer);
         if (sl->io.fd < 0)
             return true;
+        if (unlikely((uint64_t)fd >= io_files_for_clients()) && is_for_clients(sl)) {
+            metrics_limit(LIMIT_FILES);
+            timer_set(&sl->retry, loop_now_ms() + ACCEPT_RETRY_MS);
+            return true;
+        }
     }
     return false;
 }
@@ -171,14 +200,21 @@ static void accept_some(struct service_listener *sl)
         timer_set(&sl->retry, loop_now_ms()); // others first
 }
 
+// While accepting pauses an arrival is no reason to look before the time.
 static void on_acceptable(struct io *io)
 {
-    accept_some(container_of(io, struct service_listener, io));
+    struct service_listener *sl = container_of(io, struct service_listener, io);
+    if (!timer_is_set(&sl->retry))
+        accept_some(sl);
 }
 
 static void on_retry(struct timer *t)
 {
-    accept_some(container_of(t, struct service_listener, retry));
+    struct service_listener *sl = container_of(t, struct service_listener, retry);
+    if (is_for_clients(sl) && io_files_are_short())
+        timer_set(t, loop_now_ms() + ACCEPT_RETRY_MS);
+    else
+        accept_some(sl);
 }
 
 bool service_add_listener(struct service *s, int fd, const struct addr *addr)
@@ -280,6 +316,8 @@ struct service *service_new(struct generation *g, unsigned thread)
     list_init(&s->fetches);
     list_init(&s->mirrors);
     slab_init(&s->client_slab, sizeof(struct service_client));
+    laggards_init(&s->laggards);
+    overload_init(&s->overload);
     metrics_thread_init(thread);
     pool_thread_init(thread);
     s->peers = peers_shared();
@@ -330,6 +368,8 @@ void service_free(struct service *s)
     }
     mirrors_wait(s);
     keeper_free(s->keeper);
+    laggards_fini(&s->laggards);
+    overload_fini(&s->overload);
     endpoints_fini(&s->endpoints);
     if (s->dns)
         dns_free(s->dns);

@@ -7,6 +7,8 @@
 #include "base/slab.h"
 #include "net/dns.h"
 #include "proxy/generation.h"
+#include "proxy/overload.h"
+#include "proxy/laggards.h"
 
 struct service_listener {
     struct list node;
@@ -24,6 +26,9 @@ struct service {
     struct list clients;   // struct service_client
     struct slab client_slab;
     unsigned n_clients;
+    unsigned n_exchanges; // under way
+    struct laggards laggards;
+    struct overload overload;
     struct list fetches; // struct cache_job: what is fetched for the cache
     struct endpoints endpoints;
     struct dns *dns;
@@ -38,11 +43,17 @@ struct service {
     char date[32];
 };
 
+/// What a client is waited for.
+enum laggard_way { LAGGARD_NONE, LAGGARD_READS, LAGGARD_SENDS };
+
 /// A client's connection with what the service notes beside it.
 struct service_client {
     struct client_conn conn;
     struct generation *gen; // whose settings and listener the connection uses
     struct throttle_place *places; // what it counts for until it closes (throttles.h)
+    struct exchange *exchange;     // under way (of HTTP/2: the latest), or NULL
+    uint64_t laggard_from;            // octets that the client had moved when it was looked at first
+    uint8_t laggard_way, laggard_looks;  // enum laggard_way, and how often since then
 };
 
 /// The Date of this second (29 characters).

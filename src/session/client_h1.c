@@ -87,6 +87,7 @@ static enum err send_queue(struct client_h1 *h, struct chunkq *q)
     h->stream.bytes_out += n - q->bytes;
     if (e) {
         h->stream.broken = h->stream.close = true;
+        h->stream.stalled = e == ERR_TIMEOUT || e == ERR_CLIENT_STALLED;
         e = e == ERR_TIMEOUT ? ERR_CLIENT_STALLED : e == ERR_RESET || e == ERR_EOF ? ERR_CANCELED : e;
     }
     return e;
@@ -439,8 +440,9 @@ static bool serve_one(struct client_h1 *h, struct h1_head *head, struct arena *a
         h->conn->hooks->serve(h->conn, &h->stream, &req, a);
     }
     bool go_on = !h->stream.close && !h->stream.broken && !fiber_canceled(fiber_self()) && drain_request(h);
-    // What broke off and only the connection's end delimits must not look whole.
-    h->conn->reset = h->stream.reset || (h->stream.broken && h->stream.head_sent && h->out == H1_OUT_CLOSE);
+    // What broke off and only the connection's end delimits must not look whole. For a client that does not read, the kernel would go
+    // on to hold what waits to be sent.
+    h->conn->reset = h->stream.reset || (h->stream.broken && h->stream.head_sent && (h->out == H1_OUT_CLOSE || h->stream.stalled));
     if (!go_on && !h->tunnel) {
         fiber_uncancel();
         linger(h);

@@ -71,19 +71,19 @@ void h1_body_in_fini(struct h1_body_in *c)
 }
 
 // How much to read at once: large transfers in large chunks, small ones without waste.
-static size_t chunk_bytes_for(const struct h1_body_in *c)
+static size_t chunk_bytes_for(const struct h1_body_in *c, size_t want)
 {
     uint64_t expect = c->framing.kind == FRAMING_LENGTH ? c->left : c->seen;
     if (expect <= CHUNK_SMALL_BYTES)
         return CHUNK_SMALL_BYTES;
-    return expect <= 4 * CHUNK_MEDIUM_BYTES ? CHUNK_MEDIUM_BYTES : CHUNK_LARGE_BYTES;
+    return want <= CHUNK_MEDIUM_BYTES || expect <= 4 * CHUNK_MEDIUM_BYTES ? CHUNK_MEDIUM_BYTES : CHUNK_LARGE_BYTES;
 }
 
-static enum err fill(struct h1_body_in *c, struct h1_input *b, struct transport *t, uint64_t deadline)
+static enum err fill(struct h1_body_in *c, struct h1_input *b, struct transport *t, size_t want, uint64_t deadline)
 {
     if (!b->in || b->in->cap - b->in->used < 4096 || (c->left > CHUNK_SMALL_BYTES && b->in->class_ == 0)) {
         h1_input_clear(b);
-        b->in = chunk_new(chunk_bytes_for(c));
+        b->in = chunk_new(chunk_bytes_for(c, want));
         if (!b->in)
             return ERR_NO_MEMORY;
     } else {
@@ -120,13 +120,11 @@ static enum err take_chunked(struct h1_body_in *c, struct h1_input *b, struct ch
     return ERR_OK;
 }
 
-static enum err take_plain(struct h1_body_in *c, struct h1_input *b, struct chunkq *q, size_t want,
-                           size_t *ret_got)
+static enum err take_plain(struct h1_body_in *c, struct h1_input *b, struct chunkq *q, size_t *ret_got)
 {
     size_t n = h1_input_len(b);
     if (c->framing.kind == FRAMING_LENGTH)
         n = (size_t)MIN((uint64_t)n, c->left);
-    (void)want;
     enum err e = chunkq_append(q, b->in, b->in->data + b->pos, n);
     if (e)
         return e;
@@ -146,7 +144,7 @@ enum err h1_body_in_read(struct h1_body_in *c, struct h1_input *b, struct transp
         if (c->complete)
             return ERR_EOF;
         if (h1_input_len(b) == 0) {
-            enum err e = fill(c, b, t, deadline);
+            enum err e = fill(c, b, t, want, deadline);
             if (e == ERR_EOF && c->framing.kind == FRAMING_CLOSE) {
                 c->complete = true;
                 return ERR_EOF;
@@ -158,7 +156,7 @@ enum err h1_body_in_read(struct h1_body_in *c, struct h1_input *b, struct transp
         }
         size_t got = 0;
         enum err e = c->framing.kind == FRAMING_CHUNKED ? take_chunked(c, b, q, &got)
-                                                        : take_plain(c, b, q, want, &got);
+                                                        : take_plain(c, b, q, &got);
         if (e)
             return e;
         c->seen += got;

@@ -57,6 +57,7 @@ struct client_stream {
     bool shared;                                 // the connection carries others at the same time
     bool broken;                                 // nothing more can be sent
     bool reset;                                  // the connection is to end by a reset: what was sent is not all
+    bool stalled;                                // it is broken because the client does not read
     struct fields trailers; // of the request, valid after read gave ERR_EOF; n == 0: none
 };
 

@@ -129,6 +129,13 @@ static enum err head_failed(struct upstream_conn *u, enum err e)
     }
 }
 
+// Whoever begins otherwise need not be waited for.
+static bool begins_like_http(struct span b)
+{
+    static const char start[] = "HTTP/1.";
+    return memcmp(b.ptr, start, MIN(b.len, sizeof start - 1)) == 0;
+}
+
 static enum err h1_read_head(struct upstream_stream *s, struct arena *a, uint64_t deadline,
                              struct response *ret)
 {
@@ -138,7 +145,7 @@ static enum err h1_read_head(struct upstream_stream *s, struct arena *a, uint64_
     h1_head_init(&head);
     for (;;) {
         struct span b = h1_input_span(&u->input);
-        enum err e = b.len ? h1_head_scan(&head, b.ptr, b.len, false, &u->limits) : ERR_AGAIN;
+        enum err e = !b.len ? ERR_AGAIN : !begins_like_http(b) ? ERR_BAD_RESPONSE : h1_head_scan(&head, b.ptr, b.len, false, &u->limits);
         if (!e)
             break;
         if (e == ERR_AGAIN)

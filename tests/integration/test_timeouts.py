@@ -302,3 +302,20 @@ def test_each_limit_and_deadline_is_counted_by_its_name(weir, origin, name):
     wait_until(lambda: refusals(w)[name] == 1, what=f"a refusal counted as {name}")
     others = {n: v for n, v in refusals(w).items() if v and n != name and n != "idle"}
     assert not others
+
+
+@pytest.mark.parametrize("piece", [b"5", b"5\r\n", b"0\r\n", b"0\r\nX: "])
+def test_a_chunk_that_is_only_begun(proxy, piece):
+    """What has arrived of it is no content yet, and waiting for the rest has a deadline on both sides."""
+    w, o = proxy("between-bytes 1s  first-byte 5s", read_content=False, handler=lambda x: x.stream.read_to_end())
+    with connect(w.http) as c:
+        c.send(b"POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n" + piece)
+        refused_or_closed(c, {408, 502, 504})
+    o.wait(lambda: o.open == 0)
+    o.handler = lambda x: (x.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + piece), x.stream.read_to_end())
+    with connect(w.http) as c:
+        try:
+            assert c.ask(request()).status == 504
+        except Closed:
+            pass
+    o.wait(lambda: o.open == 0)

@@ -24,13 +24,15 @@
 
 enum { FINE = 0, NOT_SHUT_IN = 100 };
 
+static int folder = -1; // that the configuration names
+
 // What the attempt gives in a child that is shut in: 0, or its errno.
 static int attempt(int (*fn)(void))
 {
     int status;
     pid_t pid = fork();
     if (pid == 0)
-        _exit(sandbox_drop_privileges() && sandbox_limit_calls() ? fn() : NOT_SHUT_IN);
+        _exit(sandbox_drop_privileges() && sandbox_limit_files(&folder, folder >= 0) && sandbox_limit_calls() ? fn() : NOT_SHUT_IN);
     assert_true(pid > 0);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFEXITED(status));
@@ -52,6 +54,13 @@ static int outcome(long r)
 static char *const no_arguments[] = {NULL};
 
 ATTEMPT(read_shadow, open("/etc/shadow", O_RDONLY))
+ATTEMPT(read_passwd, open("/etc/passwd", O_RDONLY))
+ATTEMPT(read_environment, open("/proc/self/environ", O_RDONLY))
+ATTEMPT(list_root, open("/root", O_RDONLY | O_DIRECTORY))
+ATTEMPT(list_processes, open("/proc", O_RDONLY | O_DIRECTORY))
+ATTEMPT(write_device, open("/dev/null", O_WRONLY))
+ATTEMPT(climb_out, open("/usr/../etc/passwd", O_RDONLY))
+ATTEMPT(climb_out_of_folder, openat(folder, "../passwd", O_RDONLY))
 ATTEMPT(run_shell, execve("/bin/sh", no_arguments, no_arguments))
 ATTEMPT(run_shell_by_descriptor, syscall(SYS_execveat, AT_FDCWD, "/bin/sh", no_arguments, no_arguments, 0))
 ATTEMPT(trace_parent, ptrace(PTRACE_ATTACH, getppid(), NULL, NULL))
@@ -116,8 +125,47 @@ static void what_serving_needs_is_there(void **state)
         assert_int_equal(attempt(is_not_dumpable), FINE);
 }
 
+ATTEMPT(read_library, open("/usr/lib", O_RDONLY | O_DIRECTORY))
+ATTEMPT(read_authorities, open("/etc/ssl/certs", O_RDONLY | O_DIRECTORY))
+ATTEMPT(read_folder, openat(folder, ".", O_RDONLY | O_DIRECTORY))
+ATTEMPT(read_folders_file, openat(folder, "README", O_RDONLY))
+ATTEMPT(make_file, open("/tmp", O_TMPFILE | O_RDWR, 0600))
+
+static bool has_landlock(void)
+{
+    return syscall(SYS_landlock_create_ruleset, NULL, 0, 1 /* the version */) >= 1;
+}
+
+// /etc/passwd may be read by everybody; not by a worker. A folder of the configuration may lie beside it.
+static void files_are_out_of_reach(void **state)
+{
+    (void)state;
+    static int (*const closed[])(void) = {read_passwd, read_environment, list_root, list_processes, write_device, climb_out, climb_out_of_folder};
+    if (!has_landlock())
+        skip();
+    folder = open("/etc/init.d", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    for (size_t i = 0; i < ARRAY_LEN(closed); i++) {
+        int e = attempt(closed[i]);
+        if (e != EACCES && e != EPERM && !(e == EBADF && folder < 0))
+            fail_msg("attempt %zu gave %d", i, e);
+    }
+    assert_int_equal(attempt(read_library), FINE);
+    int e = attempt(read_authorities);
+    assert_true(e == FINE || e == ENOENT);
+    e = attempt(make_file);
+    assert_true(e == FINE || e == EOPNOTSUPP);
+    if (folder < 0)
+        return;
+    assert_int_equal(attempt(read_folder), FINE);
+    e = attempt(read_folders_file);
+    assert_true(e == FINE || e == ENOENT);
+    close(folder);
+    folder = -1;
+    assert_int_equal(attempt(read_passwd), EACCES);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(what_an_intruder_would_do_is_stopped), cmocka_unit_test(what_serving_needs_is_there)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(what_an_intruder_would_do_is_stopped), cmocka_unit_test(what_serving_needs_is_there), cmocka_unit_test(files_are_out_of_reach)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
