@@ -188,7 +188,7 @@ static void read_client(void)
         asked_content[n_asked++] = (struct strict_text){asked_octets + used, m->content_len};
         used += m->content_len;
         at += m->len;
-        if (strict_is(m->method, "CONNECT") || strict_count(m, "upgrade"))
+        if (strict_is(m->method, "CONNECT"))
             break; // what follows may be anything
     }
 }
