@@ -5,6 +5,7 @@
 #include "net/waiter.h"
 #include "proxy/cache_keep.h"
 #include "proxy/content.h"
+#include "proxy/nobody.h"
 #include "proxy/thread.h"
 
 enum {
@@ -28,7 +29,7 @@ struct cache_job {
     struct request req;
     struct arena arena;
     struct client_conn conn;     // as much of the leader's as matters after it left
-    struct client_stream nobody; // the client until the answer is known
+    struct nobody nobody;        // the client until the answer is known
     const struct cache_use *use;
     struct cache_key key;
     struct fiber *fiber; // NULL: not begun, or ended
@@ -54,18 +55,10 @@ struct cache_job {
     struct disk_write *spill; // what is too large for memory, on its way to disk
 };
 
-// ---- The client that is none
-
-static enum err nobody_read(struct client_stream *s, struct chunkq *q, size_t want, uint64_t deadline)
-{
-    (void)s, (void)q, (void)want, (void)deadline;
-    return ERR_EOF;
-}
-
 // Interim answers go to who waits (RFC 9110 15.2). Its client's failure is no failure of the fetch.
-static enum err nobody_send_interim(struct client_stream *s, const struct response *r)
+static enum err pass_interim(struct nobody *n, const struct response *r)
 {
-    struct cache_job *j = container_of(s, struct cache_job, nobody);
+    struct cache_job *j = container_of(n, struct cache_job, nobody);
     struct exchange *leader = j->leader;
     if (!leader)
         return ERR_OK;
@@ -75,71 +68,6 @@ static enum err nobody_send_interim(struct client_stream *s, const struct respon
     waiter_wake(&j->leader_waits);
     return fiber_canceled(fiber_self());
 }
-
-static enum err nobody_send_head(struct client_stream *s, struct response *r, struct chunkq *content, bool end)
-{
-    (void)s, (void)r, (void)content, (void)end;
-    return ERR_CANCELED;
-}
-
-static enum err nobody_send(struct client_stream *s, struct chunkq *content, bool end, const struct fields *trailers)
-{
-    (void)s, (void)content, (void)end, (void)trailers;
-    return ERR_CANCELED;
-}
-
-static struct io *nobody_raw(struct client_stream *s)
-{
-    (void)s;
-    return NULL;
-}
-
-static void nobody_note_raw(struct client_stream *s, uint64_t n, bool end)
-{
-    (void)s, (void)n, (void)end;
-}
-
-static enum err nobody_take_buffered(struct client_stream *s, struct chunkq *q)
-{
-    (void)s, (void)q;
-    return ERR_OK;
-}
-
-static bool nobody_ready(const struct client_stream *s)
-{
-    (void)s;
-    return true;
-}
-
-static void nobody_end_write(struct client_stream *s)
-{
-    (void)s;
-}
-
-static void nobody_watch(struct client_stream *s, struct fiber *f)
-{
-    (void)s, (void)f;
-}
-
-static bool nobody_confirm(struct client_stream *s)
-{
-    (void)s;
-    return false;
-}
-
-static const struct client_ops nobody_ops = {
-    .read = nobody_read,
-    .send_interim = nobody_send_interim,
-    .send_head = nobody_send_head,
-    .send = nobody_send,
-    .raw = nobody_raw,
-    .note_raw = nobody_note_raw,
-    .take_buffered = nobody_take_buffered,
-    .ready = nobody_ready,
-    .end_write = nobody_end_write,
-    .watch = nobody_watch,
-    .confirm = nobody_confirm,
-};
 
 // ---- Beginning
 
@@ -193,12 +121,12 @@ static bool copy_exchange(struct cache_job *j, const struct exchange *from)
     j->conn = (struct client_conn){.owner = from->conn->owner, .listener = from->conn->listener, .settings = from->conn->settings,
                                    .hooks = from->conn->hooks, .peer = from->conn->peer};
     j->conn.t.io.fd = -1;
-    j->nobody = (struct client_stream){.ops = &nobody_ops, .req = &j->req, .stall_ms = from->client->stall_ms, .request_complete = true};
+    nobody_init(&j->nobody, &j->req, from->client->stall_ms, pass_interim);
     x->service = from->service;
     x->gen = generation_ref(from->gen);
     x->listener = from->listener;
     x->conn = &j->conn;
-    x->client = &j->nobody;
+    x->client = &j->nobody.stream;
     x->req = &j->req;
     x->arena = a;
     x->phase = PHASE_FETCH;
@@ -529,7 +457,7 @@ static enum err deliver_to_leader(struct cache_job *j)
         e = phase_deliver(x);
     }
     x->client->ops->watch(x->client, leader->fiber);
-    x->client = &j->nobody;
+    x->client = &j->nobody.stream;
     x->conn = &j->conn;
     x->cached = NULL;
     j->lent = false;
