@@ -97,6 +97,10 @@ static void build_policy(struct builder *b, const struct conf_stmt *proxy, struc
             texts[i] = text_build(b, &s->args[1], TEXT_PLAIN);
     }
     p->policy_texts = texts;
+    const struct conf_stmt *page = conf_child(conf_child(proxy, CONF_POLICY), CONF_P_PAGE);
+    const char *why;
+    if (page && !conf_read(b->conf, page->args[0].text, &p->page, &why))
+        conf_error(b->diags, b->conf, &page->args[0].pos, "%.*s cannot be read: %s", SPAN_ARG(page->args[0].text), why);
 }
 
 void build_proxy(struct builder *b, const struct conf_stmt *s)

@@ -60,7 +60,7 @@ enum err exchange_answer_error(struct exchange *x, enum err e)
     if (!framing_is_sound(x, e))
         x->client->close = true;
     struct span date;
-    struct page p = {.reason = e, .id = x->id, .message = x->message, .allow = x->allow, .retry_after_s = x->retry_after_s};
+    struct page p = {.reason = e, .id = x->id, .message = x->message, .form = x->proxy && err_info(e)->fault == ERR_FAULT_POLICY ? x->proxy->page : SPAN_NONE, .allow = x->allow, .retry_after_s = x->retry_after_s};
     enum err e2 = page_render(&p, x->req, x->arena, &x->resp, &x->content);
     if (!e2 && !arena_dup(x->arena, service_date(x->service), &date))
         e2 = ERR_NO_MEMORY;

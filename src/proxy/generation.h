@@ -172,6 +172,7 @@ struct proxy {
     const struct guard *guard; // NULL: nothing is asked
     const struct throttles *throttles; // NULL: none
     struct policy policy;
+    struct span page;                // for who is refused; empty: ours
     const struct text *policy_texts; // one a rule: redirect's URL, respond's text
     const struct auth *auth;         // NULL: users need not show who they are
     enum privacy privacy;

@@ -96,8 +96,33 @@ static const char page_form[] =
     "h1{font-size:1.4em}small{opacity:.7}"
     "</style>\n<h1>%u %.*s</h1>\n<p>%.*s%.*s</p>\n<p><small>%s &middot; %.*s</small></p>\n</html>\n";
 
+// A page of one's own: {message}, {status}, {title}, {reason} and {id} are what ours says, as text.
+static struct span filled(const struct page *p, unsigned status, struct arena *a)
+{
+    const struct {
+        struct span name, value;
+    } rows[] = {{SPAN("{message}"), text_of(p)}, {SPAN("{status}"), arena_printf(a, "%u", status)}, {SPAN("{title}"), status_reason(status)}, {SPAN("{reason}"), span_str(err_name(p->reason))}, {SPAN("{id}"), p->id}};
+    struct span rest = p->form, out = SPAN("");
+    while (rest.len && out.ptr) {
+        size_t brace = span_find(rest, '{'), skip = brace + 1;
+        struct span at = span_skip(rest, brace), value = span_first(at, 1);
+        for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+            if (span_starts(at, rows[i].name)) {
+                value = escape_html(a, rows[i].value);
+                skip = brace + rows[i].name.len;
+            }
+        }
+        out = arena_join(a, out, span_first(rest, brace));
+        out = out.ptr && value.ptr ? arena_join(a, out, value) : out;
+        rest = span_skip(rest, skip);
+    }
+    return out;
+}
+
 static struct span html(const struct page *p, unsigned status, struct arena *a)
 {
+    if (p->form.len)
+        return filled(p, status, a);
     struct span text = escape_html(a, text_of(p)), id = escape_html(a, p->id), title = status_reason(status);
     if (!text.ptr || !id.ptr)
         return SPAN_NONE;
@@ -135,7 +160,7 @@ static enum err put_fields(const struct page *p, bool as_json, unsigned status, 
         e = fields_add_named(f, SPAN("X-Content-Type-Options"), SPAN("nosniff"));
     if (!e && !as_json)
         e = fields_add(f, FIELD_CONTENT_SECURITY_POLICY,
-                       SPAN("default-src 'none'; style-src 'unsafe-inline'"));
+                       SPAN("default-src 'none'; style-src 'unsafe-inline'; img-src data:"));
     if (!e && (status == 503 || status == 429))
         e = put_retry_after(p->retry_after_s, a, f);
     if (!e && status == 405)

@@ -12,6 +12,7 @@ struct page {
     struct span id;      // of the request; may be empty
     struct span message; // words of the rule's writer in place of the reason's own; may be empty
     unsigned retry_after_s; // of a 429 or 503; 0: a second
+    struct span form;    // a page of the configuration's in place of ours; empty: none
     struct span allow;   // methods, for a 405 (RFC 9110 15.5.6); empty: the usual ones
 };
 /// Fills *ret (its fields must be initialised) and appends the content to *ret_content, borrowed from the

@@ -339,6 +339,18 @@ def test_rules_on_answers(weir, origin, rule, path, status):
         assert b"PNG" not in r.body
 
 
+@pytest.mark.parametrize("rule", ["deny content-type image/*", "strip images"])
+@pytest.mark.parametrize("path", ["/png", "/disguised"])
+def test_what_is_in_the_cache_is_held_against_the_rules_too(weir, origin, rule, path):
+    o = origin(lambda x: x.reply(body=PNG, fields=[("Content-Type", "image/png" if "png" in x.request.target else "text/plain"), ("Cache-Control", "max-age=600")]))
+    w = weir(conf(rule + " when { header X-Child }").replace("proxy 127", "cache main { memory 8MiB }\nproxy 127").replace("    policy {", "    cache main\n    policy {"))
+    assert get(w, o, path=path).body == PNG and get(w, o, path=path).body == PNG and len(o.requests) == 1
+    for _ in range(2):
+        r = get(w, o, path=path, fields=[("X-Child", "1")])
+        assert r.status == (403 if "deny" in rule else 200) and r.body != PNG
+    assert get(w, o, path=path).body == PNG
+
+
 def test_a_large_answer_comes_whole_behind_the_look(weir, origin):
     body = bytes(range(256)) * 8000
     o = origin(answers(big=("application/octet-stream", body), parts=lambda x: x.reply_chunked(body[:10], body[10:2000], body[2000:])))
@@ -356,6 +368,14 @@ def test_messages(weir, origin):
     assert b"Not &lt;here&gt;, please" in get(w, o, path="/a").body
     assert b"Nor there" in get(w, o, path="/b").body
     assert b"Only reading" in get(w, o, method="POST").body
+
+
+def test_page(weir, origin):
+    w = weir(conf('deny path /a message "No <b>"\npage page.html'), files={"page.html": "<h1>{title} {status}</h1><p>{message}</p><i>{id}</i> {x} {message"})
+    r = get(w, origin(), path="/a")
+    assert r.body.startswith(b"<h1>Forbidden 403</h1><p>No &lt;b&gt;</p><i>") and r.body.endswith(b"</i> {x} {message")
+    r = get(w, origin(), path="/a", fields=[("Accept", "application/json")])
+    assert r.fields["Content-Type"] == "application/problem+json" and b"<h1>" not in r.body
 
 
 def test_redirect_and_respond(weir, origin):
