@@ -9,8 +9,8 @@
 enum {
     AUTH_REMEMBER_MS = 60000,
     AUTH_WINDOW_MS = 60000,     // in which failures count
-    AUTH_FAILURES_MAX = 10,     // of one user name from one client in a window; no check is made beyond that
-    AUTH_FAILURES_CLIENT_MAX = 50, // of one client over all names
+    AUTH_FAILURES_MAX = 30,     // of one user name from one client in a window; no check is made beyond that
+    AUTH_FAILURES_CLIENT_MAX = 150, // of one client over all names
     AUTH_PENDING_MAX = 64,      // checks under way at once
 };
 

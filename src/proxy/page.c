@@ -160,7 +160,7 @@ static enum err put_fields(const struct page *p, bool as_json, unsigned status, 
         e = fields_add_named(f, SPAN("X-Content-Type-Options"), SPAN("nosniff"));
     if (!e && !as_json)
         e = fields_add(f, FIELD_CONTENT_SECURITY_POLICY,
-                       SPAN("default-src 'none'; style-src 'unsafe-inline'; img-src data:"));
+                       p->form.len ? SPAN("default-src 'none'; style-src 'unsafe-inline'; img-src data:") : SPAN("default-src 'none'; style-src 'unsafe-inline'"));
     if (!e && (status == 503 || status == 429))
         e = put_retry_after(p->retry_after_s, a, f);
     if (!e && status == 405)
