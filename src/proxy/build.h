@@ -71,6 +71,8 @@ bool build_wants_staples(const struct conf_stmt *block);
 void build_staple(struct builder *b, const struct conf_stmt *block, const struct conf_stmt *s, struct span pem, struct tls_site *site);
 /// The `acme` block, once all sites are known.
 void build_acme(struct builder *b);
+/// `debug-tls-keys`, before anything that has TLS.
+void build_tls_debug(struct builder *b);
 /// The `tls` statements of a site or proxy and what belongs to them; NULL where there is none (or after a mistake).
 const struct tls_site *build_tls(struct builder *b, const struct conf_stmt *block);
 struct parent_rules;

@@ -31,6 +31,19 @@ static void add_certificate(struct builder *b, const struct conf_stmt *s, struct
         conf_error(b->diags, b->conf, &s->pos, "the forms are `tls cert FILE key FILE` and `tls auto`");
 }
 
+static void log_keys(const char *line)
+{
+    log_error(LOG_WARN, "tls-keys: %s", line);
+}
+
+void build_tls_debug(struct builder *b)
+{
+    const struct conf_stmt *s = conf_child(conf_root(b->conf), CONF_DEBUG_TLS_KEYS);
+    tls_keys_log(s ? log_keys : NULL);
+    if (s)
+        conf_warning(b->diags, b->conf, &s->pos, "the secrets of TLS sessions go to the error log: who reads it can read the traffic");
+}
+
 static void free_site(void *p)
 {
     tls_site_free((struct tls_site *)p);

@@ -46,6 +46,7 @@ static void build_all(struct builder *b)
         b->cap_listeners += 1 + s->n_args;
     }
     b->n_sites = n_sites;
+    build_tls_debug(b);
     g->sites = (struct site **)build_alloc(b, (n_sites + 1) * sizeof *g->sites);
     g->pools = (struct pool **)build_alloc(b, (n_pools + 1) * sizeof *g->pools);
     g->proxies = (struct proxy **)build_alloc(b, (n_proxies + 1) * sizeof *g->proxies);

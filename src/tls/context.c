@@ -2,6 +2,9 @@
 #include "tls/context.h"
 
 #include <openssl/err.h>
+#include <stdatomic.h>
+
+#include "tls/server.h"
 
 #define CIPHERS_12                                                                                                                     \
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"          \
@@ -10,6 +13,21 @@
 #define GROUPS     "X25519:P-256:P-384"
 
 enum { SESSION_SECONDS = 12 * 3600, TICKETS = 1 };
+
+static void (*_Atomic keys_log)(const char *line);
+
+void tls_keys_log(void (*fn)(const char *line))
+{
+    atomic_store(&keys_log, fn);
+}
+
+static void on_keys(const SSL *ssl, const char *line)
+{
+    void (*fn)(const char *) = atomic_load(&keys_log);
+    (void)ssl;
+    if (fn)
+        fn(line);
+}
 
 SSL_CTX *tls_context_new(bool server)
 {
@@ -22,6 +40,8 @@ SSL_CTX *tls_context_new(bool server)
     SSL_CTX_set_read_ahead(c, 1);
     SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_timeout(c, SESSION_SECONDS);
+    if (unlikely(atomic_load(&keys_log)))
+        SSL_CTX_set_keylog_callback(c, on_keys);
     if (SSL_CTX_set_min_proto_version(c, TLS1_2_VERSION) && SSL_CTX_set_cipher_list(c, CIPHERS_12) && SSL_CTX_set_ciphersuites(c, CIPHERS_13) &&
         SSL_CTX_set1_groups_list(c, GROUPS) && SSL_CTX_set_num_tickets(c, TICKETS))
         return c;

@@ -12,6 +12,9 @@
 
 struct tls_site;
 
+/// For debugging: contexts that are made from now on tell fn the secrets of their sessions (NSS key log lines), on any thread. NULL: not.
+void tls_keys_log(void (*fn)(const char *line));
+
 /// NULL when memory is out. identity: tells sites apart where sessions are resumed, so a session of one is none of another.
 struct tls_site *tls_site_new(struct span identity);
 /// A certificate with the chain behind it, and its key, as PEM; password: empty where the key is not encrypted. Several may be of

@@ -118,3 +118,14 @@ def test_an_encrypted_key_with_its_secret_in_a_file(weir, folder, cli):
     (w.folder / "secret.txt").write_text("wrong\n")
     done = cli("check", "-c", "weir.conf")
     assert done.returncode == 2 and "does not open the key" in done.stderr and "sesame" not in done.stderr
+
+
+def test_session_keys_are_logged_where_it_is_asked_for_only(weir, cli):
+    w = weir(CONF, files=certs.files("a.test"))
+    assert serial(w.https) and "tls-keys" not in w.stderr
+    debugged = weir("debug-tls-keys\n" + CONF, files=certs.files("a.test"))
+    assert serial(debugged.https)
+    wait_until(lambda: "tls-keys: CLIENT_TRAFFIC_SECRET_0 " in debugged.stderr, what="a key in the log")
+    (w.folder / "weir.conf").write_text("debug-tls-keys\n" + w.text)
+    done = cli("check", "-c", "weir.conf")
+    assert done.returncode == 0 and "can read the traffic" in done.stderr
