@@ -35,7 +35,8 @@ static void choose_up(struct deal *d)
     d->up_chunked = d->minor == 1 && one_in(2);
     d->up_trailers = d->up_chunked && one_in(3);
     d->expect = d->minor == 1 && one_in(4);
-    d->early = one_in(6) && !d->expect;
+    // Not where only the connection's end ends the answer, which waits for the rest of the request.
+    d->early = one_in(6) && !d->expect && d->framing != DOWN_UNTIL_END;
 }
 
 static void choose_down(struct deal *d)
