@@ -105,7 +105,7 @@ void build_pool_tls(struct builder *b, const struct conf_stmt *pool, struct pool
         return;
     const struct conf_stmt *verify = conf_child(s, CONF_POOL_TLS_VERIFY), *name = conf_child(s, CONF_POOL_TLS_NAME);
     struct tls_client_options o = {.alpn = protocols};
-    bool ok = trust_of(b, s, verify ? &verify->args[0] : NULL, conf_option(verify, "crl"), &o);
+    bool ok = trust_of(b, s, verify ? &verify->args[0] : NULL, verify ? conf_option(verify, "crl") : NULL, &o);
     struct tls_client *c = ok && (!name || lower(b, &name->args[0], &o.name)) ? build_client(b, &o) : NULL;
     if (!c)
         return;

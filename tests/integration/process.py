@@ -34,20 +34,22 @@ def weir_binary():
     pytest.fail(f"no weir to test: {', '.join(map(str, candidates))} (make test builds it)")
 
 
-_port_locks = []  # held until this process ends
+_ports_given = set()
+_ports_file = None
 
 
 def _claim_port(port):
-    """Whether the port is ours alone among the test processes of this machine, until this one ends."""
-    folder = pathlib.Path(tempfile.gettempdir()) / "weir-test-ports"
-    folder.mkdir(mode=0o777, exist_ok=True)
-    lock = open(folder / str(port), "w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
+    """Whether the port is ours alone among the test processes of this machine, until this one ends: a locked byte of one file."""
+    global _ports_file
+    if _ports_file is None:
+        _ports_file = open(pathlib.Path(tempfile.gettempdir()) / f"weir-test-ports-{os.getuid()}", "a")
+    if port in _ports_given:
         return False
-    _port_locks.append(lock)
+    try:
+        fcntl.lockf(_ports_file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except OSError:
+        return False
+    _ports_given.add(port)
     return True
 
 
