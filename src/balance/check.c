@@ -141,7 +141,7 @@ static enum err judge_body(const struct check_rules *r, struct upstream_stream *
     return e;
 }
 
-static enum err ask(const struct check_rules *r, const struct server *s, struct upstream_conn *u, struct arena *a, uint64_t deadline)
+static enum err ask(const struct check_rules *r, const struct pool *p, const struct server *s, struct upstream_conn *u, struct arena *a, uint64_t deadline)
 {
     static const struct h1_limits limits = {.line_bytes = 8192, .fields = 128, .fields_bytes = 32768};
     struct request req;
@@ -154,7 +154,14 @@ static enum err ask(const struct check_rules *r, const struct server *s, struct 
     }
     upstream_init(u);
     u->on_finish = on_finish;
-    struct upstream_stream *st = upstream_begin(u, a, &limits, r->timeout_ms);
+    bool h2 = p->http2 && (!p->tls || span_eq(u->t.info->alpn, SPAN("h2")));
+    if (h2)
+        e = upstream_h2_start(u, r->timeout_ms);
+    struct upstream_stream *st = e ? NULL : upstream_begin(u, a, &limits, r->timeout_ms);
+    if (!st) {
+        upstream_close(u);
+        return ERR_NO_MEMORY;
+    }
     chunkq_init(&none);
     e = st->ops->send_head(st, &req, &none, true);
     chunkq_fini(&none);
@@ -166,6 +173,8 @@ static enum err ask(const struct check_rules *r, const struct server *s, struct 
     if (!e)
         e = judge_body(r, st, a, deadline);
     st->ops->finish(st);
+    if (h2)
+        upstream_close(u);
     return e;
 }
 
@@ -206,7 +215,7 @@ enum err check_run(const struct pool *p, const struct server *s, const struct ad
     }
     struct arena arena;
     arena_init(&arena, 256 * 1024);
-    e = ask(r, s, &u, &arena, deadline);
+    e = ask(r, p, s, &u, &arena, deadline);
     arena_fini(&arena);
     return e;
 }

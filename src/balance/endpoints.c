@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "io/fiber.h"
 
 enum { BUCKETS = 256 }; // chains stay short: a thread talks to some hundreds of addresses, and empty ones go
 
@@ -14,6 +15,10 @@ struct endpoint {
     struct addr addr;
     uint64_t tls; // what is verified and shown there (tls_client_identity); 0: plain
     struct list idle;   // newest first
+    struct list shared; // HTTP/2
+    struct list waiting; // struct sharer
+    bool connecting;     // somebody makes a connection to share
+    bool unshareable;    // the last one did not speak HTTP/2
     struct timer timer; // set while something is idle: when the oldest has been so for long enough
     unsigned n_conns;   // idle and active
     char path[];        // of a unix socket
@@ -108,6 +113,7 @@ static void on_finish(struct upstream_conn *u, bool reusable)
     struct endpoint *e = (struct endpoint *)u->owner;
     struct endpoints *es = e->owner;
     es->n_active--;
+    list_remove(&u->node);
     // Something came behind the answer's last octets, or while it was on its way: that will be no event any more.
     if (reusable && unlikely(u->t.io.state & IO_READABLE) && !upstream_is_alive(u))
         reusable = false;
@@ -162,6 +168,8 @@ static struct endpoint *endpoint_get(struct endpoints *es, const struct addr *a,
     }
     e->tls = tls;
     list_init(&e->idle);
+    list_init(&e->shared);
+    list_init(&e->waiting);
     timer_init(&e->timer, on_timer);
     e->next = *head;
     *head = e;
@@ -204,11 +212,86 @@ void endpoints_drop_idle(struct endpoints *es)
     for (unsigned i = 0; i < es->n_buckets; i++) {
         for (struct endpoint *e = es->table[i], *next; e; e = next) {
             next = e->next;
+            e->n_conns++; // until here is done
             while (!list_empty(&e->idle))
                 drop(oldest(e));
+            LIST_FOREACH (it, &e->shared) {
+                struct upstream_conn *u = container_of(it, struct upstream_conn, node);
+                if (upstream_h2_is_idle(u))
+                    on_finish(u, false);
+            }
+            e->n_conns--;
             endpoint_free_if_unused(e);
         }
     }
+}
+
+// ---- Shared connections
+
+struct sharer {
+    struct list node;
+    struct fiber *fiber;
+};
+
+static struct upstream_conn *with_room(const struct endpoint *e)
+{
+    LIST_FOREACH (it, &e->shared) {
+        struct upstream_conn *u = container_of(it, struct upstream_conn, node);
+        if (upstream_h2_has_room(u))
+            return u;
+    }
+    return NULL;
+}
+
+enum err endpoints_share_begin(struct endpoints *es, const struct addr *a, uint64_t tls, uint64_t deadline, struct upstream_conn **ret)
+{
+    struct endpoint *e = endpoint_get(es, a, tls);
+    if (!e)
+        return ERR_NO_MEMORY;
+    e->n_conns++; // so that it stays, also while somebody makes a connection
+    for (;;) {
+        *ret = with_room(e);
+        if (*ret || !e->connecting || e->unshareable)
+            break;
+        struct sharer w = {.fiber = fiber_self()};
+        list_push_back(&e->waiting, &w.node);
+        enum err err = fiber_park(deadline);
+        list_remove(&w.node);
+        if (err) {
+            e->n_conns--;
+            return err;
+        }
+    }
+    if (*ret)
+        e->n_conns--;
+    else
+        e->connecting = true;
+    return ERR_OK;
+}
+
+void endpoints_share_end(struct endpoints *es, const struct addr *a, uint64_t tls, struct upstream_conn *u)
+{
+    struct endpoint *e = endpoint_get(es, a, tls); // it is there
+    CHECK(e && e->n_conns > 0);
+    e->n_conns--;
+    e->connecting = false;
+    if (u)
+        e->unshareable = !u->h2;
+    LIST_FOREACH (it, &e->waiting)
+        fiber_wake(container_of(it, struct sharer, node)->fiber);
+    endpoint_free_if_unused(e);
+}
+
+enum err endpoints_speak_h2(struct endpoints *es, struct upstream_conn *u, uint64_t deadline)
+{
+    enum err e = upstream_h2_start(u, es->idle_ms);
+    if (!e)
+        e = upstream_h2_greet(u, deadline);
+    if (e)
+        u->on_finish(u, false);
+    else
+        list_push_back(&((struct endpoint *)u->owner)->shared, &u->node);
+    return e;
 }
 
 void endpoints_fini(struct endpoints *es)

@@ -35,4 +35,14 @@ struct upstream_conn *endpoints_new(struct endpoints *es);
 MUST_USE enum err endpoints_adopt(struct endpoints *es, const struct addr *a, uint64_t tls, struct upstream_conn *u);
 void endpoints_abandon(struct endpoints *es, struct upstream_conn *u);
 
+// ---- Connections that carry many exchanges (HTTP/2): one is looked for before one is made, and who comes while one is made waits for it.
+
+/// *ret: a connection that takes another exchange; or NULL: the caller is to make one, and to say endpoints_share_end afterwards.
+/// ERR_TIMEOUT, or the fiber's cancellation.
+MUST_USE enum err endpoints_share_begin(struct endpoints *es, const struct addr *a, uint64_t tls, uint64_t deadline, struct upstream_conn **ret);
+/// u: the connection, which others may use from now on; NULL: there is none.
+void endpoints_share_end(struct endpoints *es, const struct addr *a, uint64_t tls, struct upstream_conn *u);
+/// This adopted connection speaks HTTP/2: waits until the server has said so too. On failure it is closed and its memory gone.
+MUST_USE enum err endpoints_speak_h2(struct endpoints *es, struct upstream_conn *u, uint64_t deadline);
+
 #endif

@@ -111,6 +111,7 @@ static void parse_rules(struct pool *p, const struct conf_stmt *stmt)
     struct span introduce = conf_word(stmt, CONF_POOL_PROXY_PROTOCOL);
     p->proxy_protocol = span_eq(introduce, SPAN("v1")) ? 1 : span_eq(introduce, SPAN("v2")) ? 2 : 0;
     p->max_idle = (unsigned)conf_number(stmt, CONF_MAX_IDLE);
+    p->http2 = conf_child(stmt, CONF_HTTP2) != NULL;
 }
 
 // What threads share of it.

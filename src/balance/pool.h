@@ -70,6 +70,7 @@ struct pool {
     uint32_t connection_requests; // 0: no limit
     unsigned proxy_protocol;      // version of the header that servers are sent; 0: none
     const struct tls_client *tls; // NULL: plain
+    bool http2;                   // is spoken to servers: at once without TLS, with it where ALPN agrees
     bool has_names;               // targets may change
     struct pool_shared *shared;
     struct targets *_Atomic targets;

@@ -162,6 +162,8 @@ static bool perhaps_answered(enum err e)
 enum err attempt_run(struct exchange *x, struct upstream_conn *u, const struct attempt *a)
 {
     x->upstream = upstream_begin(u, x->arena, &x->gen->limits.response, x->timeouts->between_bytes);
+    if (!x->upstream)
+        return ERR_UPSTREAM_REFUSED; // the connection has filled up or ended meanwhile
     enum err sent = send_request(x);
     if (sent && !perhaps_answered(sent))
         return sent;

@@ -3,7 +3,7 @@
 #include "base/ascii.h"
 #include "proxy/build.h"
 
-static const struct span protocols = SPAN_INIT("\x08http/1.1");
+static const struct span protocols = SPAN_INIT("\x08http/1.1"), protocols_h2 = SPAN_INIT("\x02h2\x08http/1.1");
 
 static void free_trust(void *p)
 {
@@ -104,7 +104,7 @@ void build_pool_tls(struct builder *b, const struct conf_stmt *pool, struct pool
     if (!s)
         return;
     const struct conf_stmt *verify = conf_child(s, CONF_POOL_TLS_VERIFY), *name = conf_child(s, CONF_POOL_TLS_NAME);
-    struct tls_client_options o = {.alpn = protocols};
+    struct tls_client_options o = {.alpn = p->http2 ? protocols_h2 : protocols};
     bool ok = trust_of(b, s, verify ? &verify->args[0] : NULL, verify ? conf_option(verify, "crl") : NULL, &o);
     struct tls_client *c = ok && (!name || lower(b, &name->args[0], &o.name)) ? build_client(b, &o) : NULL;
     if (!c)

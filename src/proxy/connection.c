@@ -157,6 +157,49 @@ static enum err connect_new(struct exchange *x, const struct candidates *c, stru
     return e;
 }
 
+// Whether this one speaks HTTP/2, as the pool wants it.
+static bool agreed_on_h2(const struct exchange *x, const struct upstream_conn *u)
+{
+    return !x->pool->tls || (u->t.info && span_eq(u->t.info->alpn, SPAN("h2")));
+}
+
+static enum err connect_shared(struct exchange *x, const struct candidates *c, struct upstream_conn **ret)
+{
+    struct endpoints *es = &x->service->endpoints;
+    struct upstream_conn *u = NULL;
+    enum err e = connect_new(x, c, &u);
+    if (!e && agreed_on_h2(x, u))
+        e = endpoints_speak_h2(es, u, deadline_in(x->timeouts->handshake));
+    if (e == ERR_TIMEOUT)
+        e = ERR_CONNECT_TIMEOUT;
+    if (!e)
+        *ret = u;
+    return e;
+}
+
+// One for many exchanges, of which there is already one, or somebody makes one, or we do.
+static enum err share(struct exchange *x, const struct candidates *c, bool fresh, struct upstream_conn **ret)
+{
+    struct endpoints *es = &x->service->endpoints;
+    *ret = NULL;
+    if (fresh)
+        return connect_shared(x, c, ret);
+    enum err e = endpoints_share_begin(es, &c->addrs[0], identity_of(x), deadline_in(x->timeouts->connect + x->timeouts->handshake), ret);
+    if (e || *ret) {
+        x->upstream_addr = c->addrs[0];
+        return e == ERR_TIMEOUT ? ERR_CONNECT_TIMEOUT : e;
+    }
+    e = connect_shared(x, c, ret);
+    endpoints_share_end(es, &c->addrs[0], identity_of(x), e ? NULL : *ret);
+    return e;
+}
+
+static void note_new(struct exchange *x)
+{
+    metric_add(x->upstream_metrics, METRIC_UPSTREAM_CONNECTIONS, 1);
+    metric_observe_us(x->upstream_metrics, METRIC_UPSTREAM_CONNECT_SECONDS, x->connect_us);
+}
+
 struct wish {
     bool fresh;
     struct upstream_conn *conn;
@@ -169,17 +212,22 @@ static enum err get(struct exchange *x, void *arg)
     enum err e = destinations(x, &c);
     if (e)
         return e;
+    x->connect_us = 0;
     bool fresh = w->fresh || (x->pool && x->pool->proxy_protocol); // another's connection says who that was
     w->conn = fresh ? NULL : take_kept(x, &c);
     if (w->conn) {
         metric_add(x->upstream_metrics, METRIC_UPSTREAM_REUSES, 1);
         return ERR_OK;
     }
-    e = connect_new(x, &c, &w->conn);
-    if (!e) {
-        metric_add(x->upstream_metrics, METRIC_UPSTREAM_CONNECTIONS, 1);
-        metric_observe_us(x->upstream_metrics, METRIC_UPSTREAM_CONNECT_SECONDS, x->connect_us);
+    if (x->server && x->pool->http2 && x->route->target != TARGET_PASSTHROUGH) {
+        e = share(x, &c, fresh, &w->conn);
+        if (!e && !x->connect_us)
+            metric_add(x->upstream_metrics, METRIC_UPSTREAM_REUSES, 1);
+    } else {
+        e = connect_new(x, &c, &w->conn);
     }
+    if (!e && x->connect_us)
+        note_new(x);
     return e;
 }
 

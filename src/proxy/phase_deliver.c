@@ -77,7 +77,8 @@ static void let_upstream_go(struct exchange *x)
 {
     if (x->uploading || x->upstream->trailers.n)
         return;
-    x->head_chunk = chunk_ref(upstream_of(x->upstream)->head_chunk); // the fields are in it
+    struct chunk *head = x->upstream->ops->head_chunk(x->upstream);
+    x->head_chunk = head ? chunk_ref(head) : NULL;
     exchange_end_upstream(x);
     exchange_leave_server(x, ERR_OK);
 }

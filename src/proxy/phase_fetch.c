@@ -63,7 +63,7 @@ static enum pool_outcome outcome_of(const struct exchange *x, enum err e)
 {
     if (!e)
         return is_failure(x->resp.status) ? OUTCOME_FAILED : OUTCOME_OK;
-    if (err_info(e)->fault != ERR_FAULT_UPSTREAM || e == ERR_UPSTREAM_STALE)
+    if (err_info(e)->fault != ERR_FAULT_UPSTREAM || e == ERR_UPSTREAM_STALE || e == ERR_UPSTREAM_REFUSED)
         return OUTCOME_UNKNOWN;
     return x->upstream ? OUTCOME_FAILED : OUTCOME_UNREACHABLE;
 }
@@ -169,7 +169,7 @@ static bool try_again(struct exchange *x, struct tries *t, enum err e)
 {
     if (!is_repeatable(x, e))
         return false;
-    if (e == ERR_UPSTREAM_STALE) { // at the same one: it has not seen it, or would have answered
+    if (e == ERR_UPSTREAM_STALE || e == ERR_UPSTREAM_REFUSED) { // at the same one: it has not seen it, or would have answered
         if (++t->stale >= STALE_TRIES_MAX)
             return false;
         exchange_end_upstream(x);

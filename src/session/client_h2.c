@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "session/client_h2.h"
 #include "session/h2_memory.h"
+#include "session/h2_pressure.h"
 #include "session/h2_window.h"
 
 enum {
@@ -140,6 +141,25 @@ static int malformed(struct h2_request *r, enum err e)
             fiber_cancel(r->watcher, e);
     }
     return h2_glitch(l, 1) ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
+}
+
+// ---- Pressure
+
+static _Thread_local struct list all; // every connection of the thread, to find who has taken nothing for the longest time
+
+static void relieve(void)
+{
+    while (h2_pressure_is_high()) {
+        struct client_h2 *worst = NULL;
+        LIST_FOREACH (it, &all) {
+            struct client_h2 *h = container_of(it, struct client_h2, all);
+            if (h->link.state == H2_OPEN && h->link.standing && (!worst || h->link.moved_ms < worst->link.moved_ms))
+                worst = h;
+        }
+        if (!worst)
+            return;
+        h2_link_fail(&worst->link, NGHTTP2_ENHANCE_YOUR_CALM);
+    }
 }
 
 // ---- What nghttp2 says
@@ -335,6 +355,8 @@ static int on_invalid_frame(nghttp2_session *ng, const nghttp2_frame *frame, int
 static void on_received(struct h2_link *l)
 {
     struct client_h2 *h = h2_of(l);
+    if (h2_pressure_is_high())
+        relieve();
     while (!list_empty(&h->begun)) {
         struct h2_request *r = container_of(h->begun.next, struct h2_request, begun);
         list_remove(&r->begun);
@@ -354,6 +376,7 @@ static void free_all(struct client_h2 *h)
     struct client_conn *c = h->conn;
     LIST_FOREACH (it, &h->streams)
         request_free(container_of(it, struct h2_request, node));
+    list_remove(&h->all);
     h2_link_fini(&h->link);
     c->h2 = NULL;
     mem_free(h);
@@ -401,9 +424,25 @@ static bool working(const struct client_h2 *h)
     return false;
 }
 
+// What the client has not said by now it never will.
+static void end_input(struct client_h2 *h)
+{
+    h->input_seen = true;
+    LIST_FOREACH (it, &h->streams) {
+        struct h2_request *r = container_of(it, struct h2_request, node);
+        if (r->flow.in_end || r->flow.error)
+            continue;
+        h2_flow_fail(&r->flow, ERR_REQUEST_INCOMPLETE);
+        if (!r->working && list_empty(&r->begun))
+            h2_flow_reset(&r->flow, NGHTTP2_CANCEL);
+    }
+}
+
 static void on_settled(struct h2_link *l)
 {
     struct client_h2 *h = h2_of(l);
+    if (l->input_ended && !h->input_seen && l->state == H2_OPEN)
+        end_input(h);
     if (l->state == H2_OPEN && h->drain && h->drain != H2_DRAIN_FINAL)
         step_drain(h);
     if (loop_task_is_set(&l->task) && l->state == H2_OPEN)
@@ -440,8 +479,11 @@ static void look_at_streams(struct client_h2 *h, uint64_t now)
         struct h2_request *r = container_of(it, struct h2_request, node);
         if (r->working || r->flow.closed)
             continue;
+        // Nothing that it waits for can come any more.
+        bool stuck = h->link.input_ended && (r->held || nghttp2_session_get_stream_remote_window_size(h->link.ng, r->flow.id) <= 0 ||
+                                             nghttp2_session_get_remote_window_size(h->link.ng) <= 0);
         // Its fiber has ended, and the client does not take the rest; or it does not end what has no content.
-        if (now >= r->flow.moved_ms + (r->held ? s->header_ms : s->between_ms))
+        if (stuck || now >= r->flow.moved_ms + (r->held ? s->header_ms : s->between_ms))
             h2_flow_reset(&r->flow, NGHTTP2_CANCEL);
     }
 }
@@ -533,7 +575,7 @@ static bool say_settings(struct client_h2 *h)
     };
     if (nghttp2_submit_settings(h->link.ng, NGHTTP2_FLAG_NONE, v, ARRAY_LEN(v)))
         return false;
-    h2_window_begin(&h->link);
+    h2_window_begin(&h->link, false);
     return true;
 }
 
@@ -557,6 +599,10 @@ enum err client_h2_start(struct client_conn *c, struct span read)
         mem_free(h);
         return ERR_NO_MEMORY;
     }
+    h->link.counted = true;
+    if (!all.next)
+        list_init(&all);
+    list_push_back(&all, &h->all);
     c->h2 = h;
     c->busy = false;
     c->t.io.on_event = on_io;

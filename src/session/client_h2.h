@@ -16,6 +16,7 @@ enum h2_drain { H2_DRAIN_NOT, H2_DRAIN_WANTED, H2_DRAIN_ANNOUNCED, H2_DRAIN_FINA
 struct client_h2 {
     struct h2_link link;
     struct client_conn *conn;
+    struct list all;     // the thread's
     struct h2_abuse abuse;
     struct list streams; // struct h2_request: all that anybody still knows of
     struct h2_request *decoding; // whose head or trailers are coming
@@ -30,6 +31,7 @@ struct client_h2 {
     uint8_t drain;       // enum h2_drain
     bool greeted;        // the preface is there, SETTINGS included
     bool lingering;
+    bool input_seen; // that the client sends no more
 };
 
 struct h2_request {

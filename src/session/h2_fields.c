@@ -74,6 +74,8 @@ static void pseudo(struct h2_block *b, struct span name, struct span value)
 
 static void cookie(struct h2_block *b, struct span value)
 {
+    if (!value.len)
+        return; // joined with others it would leave a separator without a pair
     if (!b->cookies && !(b->cookies = (struct span *)arena_alloc(b->arena, 8 * sizeof *b->cookies)))
         return bad(b, ERR_NO_MEMORY);
     if (b->n_cookies >= 8 && (b->n_cookies & (b->n_cookies - 1)) == 0) { // full at each power of two
@@ -199,7 +201,7 @@ nghttp2_nv *h2_nv(const struct fields *f, struct arena *a, unsigned extra, size_
         return NULL;
     for (uint32_t i = 0; i < f->n; i++) {
         const struct field *x = &f->v[i];
-        if (x->removed || !field_is_written((enum field_id)x->id))
+        if (x->removed || x->id == FIELD_HOST || !field_is_written((enum field_id)x->id))
             continue;
         struct span name = x->id ? span_of(lower_names[x->id], x->name.len) : x->name;
         if (!x->id && !lower(&name, a))

@@ -32,7 +32,7 @@ void h2_block_line(struct h2_block *b, struct span name, struct span value);
 /// Behind the last line: cookies are joined (RFC 9113 8.2.3).
 MUST_USE enum err h2_block_end(struct h2_block *b);
 
-/// Names and values for nghttp2 in the arena, with room for extra more in front. Fields that HTTP/2 does not have are left out.
+/// Names and values for nghttp2 in the arena, with room for extra more in front. Fields that HTTP/2 does not have (Host: it is a pseudo-field) are left out.
 /// The values are borrowed until the frame is serialised. NULL when memory is out.
 MUST_USE nghttp2_nv *h2_nv(const struct fields *f, struct arena *a, unsigned extra, size_t *ret_n);
 nghttp2_nv h2_nv_one(struct span name, struct span value);

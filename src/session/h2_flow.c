@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "session/h2_fields.h"
+#include "session/h2_pressure.h"
 #include "session/h2_window.h"
 
 enum {
@@ -22,6 +23,7 @@ void h2_flow_init(struct h2_flow *f, struct h2_link *l, int32_t id)
 void h2_flow_fini(struct h2_flow *f)
 {
     CHECK(!f->reader && !f->writer);
+    h2_pressure_drop(f->link, f->out.bytes, f->out.bytes > 0);
     chunkq_fini(&f->in);
     chunkq_fini(&f->out);
 }
@@ -125,7 +127,10 @@ int h2_flow_on_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_
 {
     struct h2_flow *f = (struct h2_flow *)source->ptr;
     (void)ng, (void)frame, (void)arg;
+    size_t before = f->out.bytes;
     int r = h2_link_send_data(f->link, head, &f->out, len);
+    h2_pressure_drop(f->link, before - f->out.bytes, before && !f->out.bytes);
+    h2_pressure_moved(f->link, len);
     f->moved_bytes += len;
     if (f->out.bytes <= OUT_LOW_BYTES || f->moved_bytes >= MOVED_MIN_BYTES) {
         f->moved_ms = loop_now_ms();
@@ -144,7 +149,9 @@ enum err h2_flow_send(struct h2_flow *f, struct chunkq *content, bool end, const
         f->moved_ms = loop_now_ms();
         f->moved_bytes = 0;
     }
+    size_t before = f->out.bytes;
     enum err e = chunkq_move(&f->out, content, SIZE_MAX);
+    h2_pressure_add(f->link, f->out.bytes - before, !before && f->out.bytes);
     if (e)
         return e;
     if (end) {
@@ -177,6 +184,7 @@ void h2_flow_fail(struct h2_flow *f, enum err e)
     if (f->error)
         return;
     f->error = e;
+    h2_pressure_drop(f->link, f->out.bytes, f->out.bytes > 0);
     chunkq_clear(&f->out);
     wake(&f->reader);
     wake(&f->writer);

@@ -150,6 +150,7 @@ void h2_link_feed(struct h2_link *l, const char *bytes, size_t len)
     if (l->state != H2_OPEN)
         return;
     l->feeding = true;
+    l->heard_ms = loop_now_ms();
     ssize_t n = nghttp2_session_mem_recv(l->ng, (const uint8_t *)bytes, len);
     if (n < 0)
         h2_link_fail(l, l->end_code ? l->end_code : error_code((int)n));
@@ -228,7 +229,7 @@ void h2_link_event(struct h2_link *l)
 
 void h2_link_init(struct h2_link *l, struct transport *t, const struct h2_link_ops *ops, nghttp2_session *ng)
 {
-    *l = (struct h2_link){.ng = ng, .t = t, .ops = ops, .sent_ms = loop_now_ms(), .more_input = true};
+    *l = (struct h2_link){.ng = ng, .t = t, .ops = ops, .sent_ms = loop_now_ms(), .heard_ms = loop_now_ms(), .more_input = true};
     chunkq_init(&l->out);
     loop_task_init(&l->task, on_task);
 }

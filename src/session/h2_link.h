@@ -32,6 +32,11 @@ struct h2_link {
     struct chunkq out;    // frames as they go to the transport
     struct chunk *frames; // where small frames are put together
     struct loop_task task;
+    uint64_t heard_ms;  // when something came last
+    uint64_t moved_ms;  // when content went out last, or began to wait
+    size_t moved_bytes; // that went since
+    unsigned standing;  // streams of which content waits
+    bool counted;       // that costs against the thread's allowance (pressure.c)
     uint64_t sent_ms;   // when the socket took something last, or had nothing to take
     uint64_t glitch_ms; // abuse.c's window
     unsigned glitches, glitches_before;
@@ -45,6 +50,7 @@ struct h2_link {
     uint64_t in_total, in_at_ping;
     uint32_t window; // of the connection; a stream's is at most this
     bool ping_out;
+    bool eager; // what has come no longer counts against the connection's window, only against its stream's
 };
 
 /// The session is the link's from now on; the owner passes the descriptor's events on to h2_link_event.

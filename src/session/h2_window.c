@@ -8,9 +8,10 @@ enum {
 static const uint8_t probe[8] = {'w', 'e', 'i', 'r', 'p', 'a', 't', 'h'};
 static _Thread_local uint64_t held;
 
-void h2_window_begin(struct h2_link *l)
+void h2_window_begin(struct h2_link *l, bool eager)
 {
     l->window = H2_WINDOW_BYTES;
+    l->eager = eager;
     (void)!nghttp2_session_set_local_window_size(l->ng, NGHTTP2_FLAG_NONE, 0, (int32_t)l->window);
 }
 
@@ -23,6 +24,8 @@ void h2_window_came(struct h2_link *l, int32_t id, size_t n)
 {
     held += n;
     l->in_total += n;
+    if (l->eager && nghttp2_session_consume_connection(l->ng, n) == NGHTTP2_ERR_NOMEM)
+        h2_link_kill(l);
     uint32_t wanted = of_stream(l);
     if (wanted > (uint32_t)nghttp2_session_get_stream_local_window_size(l->ng, id) &&
         nghttp2_session_get_stream_effective_local_window_size(l->ng, id) < (int32_t)wanted)
@@ -40,7 +43,7 @@ void h2_window_took(struct h2_link *l, int32_t id, size_t n)
     held -= MIN(held, (uint64_t)n);
     if (l->state != H2_OPEN)
         return;
-    int r = nghttp2_session_consume_connection(l->ng, n);
+    int r = l->eager ? 0 : nghttp2_session_consume_connection(l->ng, n);
     if (!r && id)
         r = nghttp2_session_consume_stream(l->ng, id, n);
     if (r == NGHTTP2_ERR_NOMEM)

@@ -13,8 +13,8 @@ enum {
     H2_WINDOW_MAX_BYTES = 4 * 1024 * 1024,
 };
 
-/// Sets the connection's window; once, with the first SETTINGS.
-void h2_window_begin(struct h2_link *l);
+/// Sets the connection's window; once, with the first SETTINGS. eager: one stream whose content nobody takes must not hold up the others.
+void h2_window_begin(struct h2_link *l, bool eager);
 /// n bytes of content have come and wait for a reader.
 void h2_window_came(struct h2_link *l, int32_t id, size_t n);
 /// n bytes that came are no longer kept (id 0: their stream is gone).

@@ -83,6 +83,8 @@ struct upstream_ops {
     enum err (*wait)(struct upstream_stream *s, uint64_t deadline);
     /// In a tunnel: nothing more will be sent.
     void (*end_write)(struct upstream_stream *s);
+    /// What holds the fields of the head that was read last; NULL: the arena does.
+    struct chunk *(*head_chunk)(const struct upstream_stream *s);
     /// Ends the exchange: the connection goes back to its pool when it was provably clean, otherwise it is
     /// closed.
     void (*finish)(struct upstream_stream *s);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // HTTP/1 on the upstream's side.
 #include "base/check.h"
-#include "session/upstream.h"
+#include "session/upstream_h2.h"
 
 enum {
     JOIN_BYTES = 4096
@@ -316,6 +316,11 @@ static void h1_finish(struct upstream_stream *s)
     u->on_finish(u, clean);
 }
 
+static struct chunk *h1_head_chunk(const struct upstream_stream *s)
+{
+    return container_of(s, const struct upstream_conn, stream)->head_chunk;
+}
+
 static const struct upstream_ops h1_ops = {
     .send_head = h1_send_head,
     .send = h1_send,
@@ -327,12 +332,14 @@ static const struct upstream_ops h1_ops = {
     .ready = h1_ready,
     .wait = h1_wait,
     .end_write = h1_end_write,
+    .head_chunk = h1_head_chunk,
     .finish = h1_finish,
 };
 
 void upstream_init(struct upstream_conn *u)
 {
     list_init(&u->node);
+    u->h2 = NULL;
     u->input = (struct h1_input){0};
     u->head_chunk = NULL;
     u->n_exchanges = 0;
@@ -346,6 +353,8 @@ void upstream_init(struct upstream_conn *u)
 struct upstream_stream *upstream_begin(struct upstream_conn *u, struct arena *a,
                                        const struct h1_limits *limits, uint64_t stall_ms)
 {
+    if (u->h2)
+        return upstream_h2_begin(u, a, limits, stall_ms);
     u->stream = (struct upstream_stream){.ops = &h1_ops, .stall_ms = stall_ms, .reused = u->n_exchanges > 0};
     u->n_exchanges++;
     u->dirty = u->keep_alive = u->tunnel = u->head_read = false;
@@ -374,6 +383,8 @@ bool upstream_is_alive(struct upstream_conn *u)
 
 void upstream_close(struct upstream_conn *u)
 {
+    if (u->h2)
+        upstream_h2_end(u);
     h1_input_clear(&u->input);
     if (u->stream.reset)
         io_close_reset(&u->t.io);

@@ -363,3 +363,71 @@ def test_every_row_of_the_table_has_its_test():
     for row in rows:
         if row["mode"] in ("h2", "h2-dos"):
             assert row["id"] in here and elsewhere.get(row["id"], row["id"]) in here, row["id"]
+
+
+def test_zero_windows_cost_little(weir, origin):
+    """HX-13: answers that nobody takes, on many connections. The ones that have stood longest are ended; whoever is beside them is served."""
+    o = origin(lambda x: x.reply(body=b"x" * 1024))
+    w = weir("threads 1\n" + CONF.replace("respond 200 \"hello\"", "respond 200 \"" + "h" * 900 + "\""), app=o.port, files=some_files())
+    clients = []
+    try:
+        with connect(w.http) as good:
+            for _ in range(30):
+                c = Client(w.http, tls=False, settings={INITIAL_WINDOW_SIZE: 0})
+                clients.append(c)
+                c.answers = {1 + 2 * i: Answer() for i in range(100)}
+                block = b"".join(HeadersFrame(1 + 2 * i, c.encoder.encode(head(path="/hello", scheme="http")), flags=["END_HEADERS", "END_STREAM"]).serialize()
+                                 for i in range(100))
+                c.send(block)
+                assert c.ping() or c.goaway == ENHANCE_YOUR_CALM
+                assert good.ask(request(target="/hello")).status == 200
+            ended = 0
+            for c in clients[:10]:
+                c.sock.settimeout(0.5)
+                try:
+                    ended += c.to_end() == ENHANCE_YOUR_CALM
+                except TimeoutError:
+                    pass
+            assert ended >= 3
+    finally:
+        for c in clients:
+            c.sock.close()
+
+
+def test_windows_that_open_by_an_octet_are_shut(weir, origin):
+    """A reader that takes an octet now and then is one that does not read (INTERFACE 65)."""
+    o = origin(lambda x: x.reply(body=b"x" * 200000))
+    w = weir(CONF + "timeouts { between-bytes 1s }\n", app=o.port, files=some_files())
+    with Client(w.http, tls=False, settings={INITIAL_WINDOW_SIZE: 0}) as c:
+        c.auto_window = False
+        s = c.headers(head(scheme="http"))
+        began = time.monotonic()
+        while c.answers[s].reset is None and time.monotonic() < began + 8:
+            c.send(WindowUpdateFrame(s, window_increment=1))
+            c.sock.settimeout(0.1)
+            try:
+                if c.read_frame() is None:
+                    break
+            except TimeoutError:
+                pass
+        assert c.answers[s].reset is not None or c.closed
+        assert time.monotonic() < began + 6
+
+
+def test_a_client_that_leaves_in_the_middle_of_its_request(site):
+    """The end of the connection is the end of every request that was not whole."""
+    with Client(site.http, tls=False) as c:
+        c.headers(head("POST", scheme="http"), end=False)
+        assert c.ping()
+        import socket
+        c.sock.shutdown(socket.SHUT_WR)
+        began = time.monotonic()
+        c.to_end()
+        assert time.monotonic() < began + 8
+    assert not site.origin.requests
+
+
+def test_empty_crumbs_of_cookies_leave_no_trace(site):
+    with Client(site.http, tls=False) as c:
+        c.ask(path="/x", scheme="http", extra=[("cookie", ""), ("cookie", "a=1"), ("cookie", ""), ("cookie", "b=2"), ("cookie", "")])
+    assert site.origin.requests[-1].fields.all("Cookie") == ["a=1; b=2"]
