@@ -6,6 +6,7 @@
 #include "balance/registry.h"
 
 enum {
+    DRAWS = 4,              // for a second one that is not the first
     PAIRS = 4,              // before the best so far is taken, or (where none may be) all are looked at
     USUAL_TIMES = 3,        // so many times the pool's mean latency is nothing unusual
     UNKNOWN_US = 10 * 1000, // of one that has not answered yet and is being tried
@@ -43,6 +44,20 @@ static const struct target *cheapest(struct pool *p, const struct tier *t, struc
     return b.target;
 }
 
+static const struct target *draw(const struct tier *t)
+{
+    return &t->v[t->slots[pick_random(t->n_slots)]];
+}
+
+// A pair of the same server twice would be no choice.
+static const struct target *draw_another(const struct tier *t, const struct target *first)
+{
+    const struct target *other = draw(t);
+    for (unsigned i = 1; unlikely(other == first) && i < DRAWS; i++)
+        other = draw(t);
+    return other;
+}
+
 static const struct target *pick(struct pool *p, const struct tier *t, struct pick *k)
 {
     if (t->n <= 2)
@@ -50,8 +65,9 @@ static const struct target *pick(struct pool *p, const struct tier *t, struct pi
     struct best b = {0};
     uint64_t usual = USUAL_TIMES * atomic_load_explicit(&p->shared->typical_us, memory_order_relaxed);
     for (unsigned i = 0; i < PAIRS; i++) {
-        consider(&b, p, k, &t->v[t->slots[pick_random(t->n_slots)]]);
-        consider(&b, p, k, &t->v[t->slots[pick_random(t->n_slots)]]);
+        const struct target *first = draw(t);
+        consider(&b, p, k, first);
+        consider(&b, p, k, draw_another(t, first));
         if (likely(b.target && b.cost <= usual * b.target->weight))
             return b.target;
     }
