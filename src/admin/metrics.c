@@ -229,6 +229,11 @@ void metric_put(struct metric_set *s, enum metric m, uint64_t value)
     atomic_store_explicit(&s->cells[metric_first_cell[m]], value, memory_order_relaxed);
 }
 
+void metric_put_state(struct metric_set *s, enum metric m, uint64_t of_generation, bool state)
+{
+    metric_put(s, m, (of_generation + 1) << 1 | state);
+}
+
 // ---- Adding
 
 void metric_add_status(struct metric_set *s, enum metric m, unsigned status)

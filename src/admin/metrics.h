@@ -77,6 +77,9 @@ static inline void metric_add(struct metric_set *s, enum metric m, int64_t n)
 }
 /// Sets a metric of shape ONE that nobody adds to.
 void metric_put(struct metric_set *s, enum metric m, uint64_t value);
+/// Sets a metric of shape STATE. It is left out of the text once another generation is in force, until that one has said it too: so
+/// what the configuration names no more has no state.
+void metric_put_state(struct metric_set *s, enum metric m, uint64_t of_generation, bool state);
 /// One more of this response status (0: there was none).
 void metric_add_status(struct metric_set *s, enum metric m, unsigned status);
 /// One more of this reason; ERR_OK counts nowhere.

@@ -16,6 +16,7 @@ enum metric_scope {
 
 enum metric_shape {
     METRIC_SHAPE_ONE,
+    METRIC_SHAPE_STATE,
     METRIC_SHAPE_STATUS,
     METRIC_SHAPE_REASON,
     METRIC_SHAPE_LIMIT,
@@ -25,6 +26,7 @@ enum metric_shape {
 enum {
     METRIC_BOUNDS = 14,
     METRIC_CELLS_ONE = 1,
+    METRIC_CELLS_STATE = 1, // the generation, from 1, << 1 | the state; 0: nobody has said it
     METRIC_CELLS_STATUS = 6, // none, 1xx to 5xx
     METRIC_CELLS_REASON = N_ERRS,
     METRIC_CELLS_LIMIT = N_LIMITS,

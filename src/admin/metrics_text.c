@@ -96,6 +96,13 @@ static void add_line(struct metric_text *t, const char *name, const char *labels
 
 // ---- Shapes
 
+// What an earlier generation said of a server says nothing of this one.
+static void add_state(struct metric_text *t, const struct metric_row *r, const uint64_t *v, const char *labels)
+{
+    if (v[0] >> 1 == atomic_load_explicit(&generation, memory_order_relaxed) + 1)
+        add_line(t, r->name, labels, "", (int64_t)(v[0] & 1));
+}
+
 static void add_status(struct metric_text *t, const struct metric_row *r, const uint64_t *v, const char *labels)
 {
     static const char *const classes[METRIC_CELLS_STATUS] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
@@ -151,6 +158,9 @@ static void add_set(struct metric_text *t, enum metric m, const struct metric_se
     switch (r->shape) {
     case METRIC_SHAPE_ONE:
         add_line(t, r->name, labels, "", (int64_t)v[0]);
+        break;
+    case METRIC_SHAPE_STATE:
+        add_state(t, r, v, labels);
         break;
     case METRIC_SHAPE_STATUS:
         add_status(t, r, v, labels);

@@ -379,6 +379,7 @@ int worker_run(const struct worker_start *s)
     prctl(PR_SET_NAME, "weir worker", 0, 0, 0);
     crash_catch();
     metrics_process_open();
+    metrics_set_generation(generation_number(s->gen));
     if (!sandbox_drop_privileges() || !limit_files(s->gen) || !sandbox_limit_calls() || loop_helpers_start(HELPERS) ||
         !log_start(s->log_fd) || history_start(w->n_threads)) // a later configuration may have a log where this one has none
         return 1;

@@ -6,6 +6,7 @@
 #include "admin/history.h"
 #include "admin/metrics.h"
 #include "proxy/cache_metrics.h"
+#include "proxy/pool_metrics.h"
 #include "proxy/generation.h"
 #include "proxy/tap.h"
 
@@ -114,6 +115,7 @@ void ask_metrics(struct ask *k)
     struct chunkq q;
     chunkq_init(&q);
     cache_metrics_update();
+    pool_metrics_update(k->gen);
     enum err e = metrics_write(&q);
     char *p = e ? NULL : arena_bytes(k->arena, q.bytes + 1);
     if (p) {

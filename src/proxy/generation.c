@@ -97,6 +97,11 @@ static void generation_free(struct generation *g)
     mem_free(g);
 }
 
+uint64_t generation_number(const struct generation *g)
+{
+    return g->number;
+}
+
 struct generation *generation_new(struct conf *conf, struct conf_diags *diags, uint64_t number)
 {
     struct generation *g = (struct generation *)mem_calloc(1, sizeof *g);

@@ -3,6 +3,7 @@
 #include "admin/metrics.h"
 #include "base/num.h"
 #include "proxy/cache_metrics.h"
+#include "proxy/pool_metrics.h"
 #include "proxy/decide.h"
 #include "proxy/exchange.h"
 #include "proxy/https.h"
@@ -34,6 +35,7 @@ static enum err route_admin(struct exchange *x)
         return ERR_NOT_FOUND;
     x->resp.status = 200;
     cache_metrics_update();
+    pool_metrics_update(x->gen);
     enum err e = metrics_write(&x->content);
     x->resp.framing = (struct framing){FRAMING_LENGTH, x->content.bytes};
     return e ? e : fields_set(&x->resp.fields, FIELD_CONTENT_TYPE, SPAN("text/plain; version=0.0.4; charset=utf-8"));

@@ -17,6 +17,7 @@ struct generation *generation_ref(struct generation *g);
 /// Any thread; the last one frees it.
 void generation_unref(struct generation *g);
 struct conf *generation_conf(const struct generation *g);
+uint64_t generation_number(const struct generation *g);
 /// Where the access log goes: "stdout", "stderr" or a file's path; a NULL pointer where it is off.
 struct span generation_access_log(const struct generation *g);
 /// Runs the configuration's `test` blocks through the real matcher; what fails goes to the diagnostics (and gives false).

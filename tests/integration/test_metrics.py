@@ -64,6 +64,10 @@ def test_requests_are_counted(measured):
     wait_until(lambda: total(metrics(w), r"^weir_.*request.*_total$") >= total(before, r"^weir_.*request.*_total$") + 8, what="the counter")
 
 
+def test_the_generation_is_numbered_from_the_start(measured):
+    assert metrics(measured[0])["weir_generation"] == 1
+
+
 def test_labels_come_from_the_configuration_only(measured):
     w, o = measured
     with connect(w.http) as c:

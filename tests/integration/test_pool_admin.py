@@ -100,6 +100,24 @@ def test_metrics_of_servers(app):
     assert value("weir_upstream_connect_seconds_count", a) == 1
 
 
+def test_metrics_say_which_servers_are_up(app, cli):
+    w, (a, b, c), _ = app([failing(500), named("b"), named("c")], "balance round-robin\n eject after 1 error for 60s")
+
+    def up():
+        text = ask_many(w.dash, 1, target="/metrics")[0].body.decode()
+        return {int(port): int(v) for port, v in re.findall(r'^weir_upstream_up\{pool="app",server="127.0.0.1:(\d+)",?\} (\d)$', text, re.M)}
+    assert up() == {a.port: 1, b.port: 1, c.port: 1}
+    ask_many(w.http, 3)
+    assert up() == {a.port: 0, b.port: 1, c.port: 1}, "ejected"
+    assert cli("server", "-c", "weir.conf", "app", f"127.0.0.1:{b.port}", "disable").returncode == 0
+    assert up() == {a.port: 0, b.port: 0, c.port: 1}, "disabled"
+    w.rewrite(w.text.replace(f"server 127.0.0.1:{b.port} \n", "").replace(f"server 127.0.0.1:{b.port}\n", ""))
+    w.signal(signal.SIGHUP)
+    wait_until(lambda: "generation 2" in w.stderr, what="the reload")
+    wait_until(lambda: b.port not in up(), what="the line of the server going")
+    assert up() == {a.port: 0, c.port: 1}, "who is no more has no state"
+
+
 def test_a_thousand_servers_by_reload_move_nothing(app):
     w, (a, b), status = app([failing(503), named("b")], "balance round-robin\n eject after 1 error for 60s")
     with connect(w.http) as c:
