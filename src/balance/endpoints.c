@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "balance/endpoints.h"
 
+#include "balance/connecting.h"
 #include "balance/registry.h"
 #include "base/check.h"
 #include "base/hash.h"
@@ -34,7 +35,7 @@ enum err endpoints_init(struct endpoints *es)
     *es = (struct endpoints){.n_buckets = BUCKETS, .max_idle = 512, .idle_ms = 60000};
     slab_init(&es->conns, sizeof(struct upstream_conn));
     es->table = (struct endpoint **)mem_calloc(BUCKETS, sizeof(struct endpoint *));
-    return es->table ? ERR_OK : ERR_NO_MEMORY;
+    return es->table ? connecting_join(es) : ERR_NO_MEMORY;
 }
 
 void endpoints_configure(struct endpoints *es, unsigned max_idle, uint64_t idle_ms)
@@ -118,7 +119,7 @@ static void on_finish(struct upstream_conn *u, bool reusable)
     if (reusable && unlikely(u->t.io.state & IO_READABLE) && !upstream_is_alive(u))
         reusable = false;
     bool used_up = (u->exchanges_max && u->n_exchanges >= u->exchanges_max) || loop_now_ms() >= u->expires_ms;
-    if (!reusable || used_up || es->n_idle >= es->max_idle) {
+    if (!reusable || used_up || member_calls(u->member) || es->n_idle >= es->max_idle) {
         close_conn(e, u);
         endpoint_free_if_unused(e);
         return;
@@ -294,10 +295,26 @@ enum err endpoints_speak_h2(struct endpoints *es, struct upstream_conn *u, uint6
     return e;
 }
 
+void endpoints_drop_called(struct endpoints *es)
+{
+    for (unsigned i = 0; i < es->n_buckets; i++) {
+        for (struct endpoint *e = es->table[i], *next; e; e = next) {
+            next = e->next;
+            LIST_FOREACH (it, &e->idle) {
+                struct upstream_conn *u = container_of(it, struct upstream_conn, node);
+                if (member_calls(u->member))
+                    drop(u);
+            }
+            endpoint_free_if_unused(e);
+        }
+    }
+}
+
 void endpoints_fini(struct endpoints *es)
 {
     if (!es->table)
         return;
+    connecting_leave(es);
     endpoints_drop_idle(es);
     CHECK(es->n_active == 0);
     mem_free(es->table);

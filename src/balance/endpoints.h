@@ -26,6 +26,8 @@ void endpoints_configure(struct endpoints *es, unsigned max_idle, uint64_t idle_
 void endpoints_fini(struct endpoints *es);
 /// Closes everything idle.
 void endpoints_drop_idle(struct endpoints *es);
+/// Closes what is idle at members where somebody waits for a connection.
+void endpoints_drop_called(struct endpoints *es);
 
 /// Takes a kept connection to this address, the one used last; NULL where there is none.
 struct upstream_conn *endpoints_take(struct endpoints *es, const struct addr *a, uint64_t tls);

@@ -13,10 +13,16 @@ void member_set_flags(struct member *m, uint32_t set, uint32_t clear)
         atomic_fetch_or_explicit(&m->flags, set, memory_order_relaxed);
 }
 
+void member_free(struct member *m)
+{
+    queue_fini(&m->connecting);
+    mem_free(m);
+}
+
 void member_leave(struct member *m)
 {
     if (atomic_fetch_sub_explicit(&m->use, 1, memory_order_acq_rel) == 1)
-        mem_free(m); // whoever held it has taken it off its server already
+        member_free(m); // whoever held it has taken it off its server already
 }
 
 // ---- Latency

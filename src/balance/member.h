@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "base/span.h"
+#include "balance/queue.h"
 #include "net/addr.h"
 
 /// Why a member is not simply taken. None: it is.
@@ -40,6 +41,7 @@ struct member {
     _Atomic uint64_t failures;           // ever
     _Atomic uint32_t ejections;          // one after the other: each is longer
     _Atomic uint32_t connections;        // open, over all threads
+    struct queue connecting;             // who waits for a connection (`max-connections`)
     struct server_shared *server;
     struct member *next; // of its server
     struct member_checks checks;
@@ -65,6 +67,7 @@ static inline void member_enter(struct member *m)
 {
     atomic_fetch_add_explicit(&m->use, 1, memory_order_relaxed);
 }
+void member_free(struct member *m);
 /// The request is over; the member may be gone afterwards.
 void member_leave(struct member *m);
 

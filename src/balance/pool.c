@@ -86,6 +86,31 @@ struct retry_rules retry_rules_of(const struct conf_stmt *s)
                                 .within_ms = within ? within->num : 0};
 }
 
+static void parse_queue(struct pool *p, const struct conf_stmt *max)
+{
+    const struct conf_value *queue = conf_option(max, "queue"), *wait = conf_option(max, "wait");
+    p->queue = queue ? (unsigned)queue->num : 0;
+    p->wait_ms = wait ? wait->num : 1000;
+}
+
+// A request has one connection: who has a place has, sooner or later, a connection too.
+static void parse_connections(struct pool *p, const struct conf *c, const struct conf_stmt *pool, struct conf_diags *diags)
+{
+    const struct conf_stmt *max = conf_child(pool, CONF_MAX_CONNECTIONS), *requests = conf_child(pool, CONF_MAX_REQUESTS);
+    if (!max)
+        return;
+    if (conf_child(pool, CONF_HTTP2))
+        conf_error(diags, c, &max->pos, "`max-connections` does not go with `http2`: there each thread has one connection");
+    bool waits = conf_option(max, "queue") || conf_option(max, "wait");
+    if (requests && waits)
+        conf_error(diags, c, &max->pos, "`queue` and `wait` stand at `max-requests`, where there is one: they hold for both");
+    if (!requests)
+        parse_queue(p, max);
+    p->max_connections = (unsigned)max->args[0].num;
+    p->max_requests = p->max_requests ? MIN(p->max_requests, p->max_connections) : p->max_connections;
+    p->identity = hash_fast(p->name) | 1;
+}
+
 static void parse_rules(struct pool *p, const struct conf_stmt *stmt)
 {
     const struct conf_stmt *retry = conf_child(stmt, CONF_RETRY), *eject = conf_child(stmt, CONF_EJECT), *max = conf_child(stmt, CONF_MAX_REQUESTS);
@@ -100,10 +125,8 @@ static void parse_rules(struct pool *p, const struct conf_stmt *stmt)
         p->eject.max_ms = most ? most->num : p->eject.for_ms * EJECT_GROWTH;
     }
     if (max) {
-        const struct conf_value *queue = conf_option(max, "queue"), *wait = conf_option(max, "wait");
         p->max_requests = (unsigned)max->args[0].num;
-        p->queue = queue ? (unsigned)queue->num : 0;
-        p->wait_ms = wait ? wait->num : 1000;
+        parse_queue(p, max);
     }
     p->slow_start_ms = conf_number(stmt, CONF_SLOW_START);
     p->connection_age_ms = conf_number(stmt, CONF_CONNECTION_AGE);
@@ -142,6 +165,7 @@ struct pool *pool_new(const struct conf *c, const struct conf_stmt *stmt, struct
     if (!parse_balance(p, c, stmt, diags) || !parse_servers(p, c, stmt, a, diags))
         return NULL;
     parse_rules(p, stmt);
+    parse_connections(p, c, stmt, diags);
     sticky_parse(p, c, stmt, secret, diags);
     p->check = check_rules_new(c, stmt, a, diags);
     if (join_shared(p))

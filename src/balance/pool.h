@@ -61,7 +61,9 @@ struct pool {
     struct retry_rules retry;
     struct eject_rules eject;
     struct check_rules *check; // NULL: servers are not asked
-    unsigned max_requests; // of one server, over all threads; 0: no limit
+    unsigned max_requests; // of one server, over all threads; 0: no limit. Never more than max_connections
+    unsigned max_connections; // of one server, over all threads; 0: no limit
+    uint64_t identity;     // keeps its connections apart from those of other pools, where they are limited; else 0
     unsigned queue;        // how many may wait for one
     uint64_t wait_ms;
     uint64_t slow_start_ms;

@@ -178,6 +178,7 @@ static struct member *member_new(struct server_shared *s, const struct addr *a)
         memcpy(m->path, a->path, path);
         m->addr.path = m->path;
     }
+    queue_init(&m->connecting);
     m->server = s;
     m->next = s->members;
     s->members = m;
@@ -226,7 +227,7 @@ void member_unref(struct member *m)
     uint64_t left = atomic_fetch_sub_explicit(&m->use, MEMBER_REF, memory_order_acq_rel) - MEMBER_REF;
     pthread_mutex_unlock(&lock);
     if (left == 0)
-        mem_free(m);
+        member_free(m);
 }
 
 void member_connected(struct member *m)
@@ -238,5 +239,8 @@ void member_connected(struct member *m)
 void member_disconnected(struct member *m)
 {
     atomic_fetch_sub_explicit(&m->connections, 1, memory_order_relaxed);
+    atomic_thread_fence(memory_order_seq_cst); // who waits looks at the number after it is in the queue
+    if (unlikely(queue_length(&m->connecting)))
+        (void)queue_hand_over(&m->connecting, m);
     member_unref(m);
 }

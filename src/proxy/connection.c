@@ -2,6 +2,7 @@
 #include "proxy/connection.h"
 #include "proxy/policing.h"
 
+#include "balance/connecting.h"
 #include "balance/registry.h"
 #include "net/dial.h"
 #include "net/proxy_protocol.h"
@@ -62,7 +63,7 @@ static uint64_t identity_of(const struct exchange *x)
 {
     if (unlikely(x->parent))
         return parent_identity(x);
-    return x->server && x->pool->tls ? tls_client_identity(x->pool->tls) : 0;
+    return x->server ? (x->pool->tls ? tls_client_identity(x->pool->tls) : 0) ^ x->pool->identity : 0;
 }
 
 static struct upstream_conn *take_kept(struct exchange *x, const struct candidates *c)
@@ -121,13 +122,14 @@ static void limit(struct exchange *x, struct upstream_conn *u)
 {
     const struct pool *p = x->pool;
     u->member = x->target.member;
-    member_connected(u->member);
+    if (likely(!p->max_connections))
+        member_connected(u->member); // else it has been since before it was opened
     u->exchanges_max = p->proxy_protocol ? 1 : p->connection_requests;
     if (p->connection_age_ms)
         u->expires_ms = loop_now_ms() + p->connection_age_ms;
 }
 
-static enum err connect_new(struct exchange *x, const struct candidates *c, struct upstream_conn **ret)
+static enum err open_new(struct exchange *x, const struct candidates *c, struct upstream_conn **ret)
 {
     struct endpoints *es = &x->service->endpoints;
     struct upstream_conn *u = endpoints_new(es);
@@ -154,6 +156,21 @@ static enum err connect_new(struct exchange *x, const struct candidates *c, stru
         limit(x, u);
     if (!e)
         *ret = u;
+    return e;
+}
+
+static enum err connect_new(struct exchange *x, const struct candidates *c, struct upstream_conn **ret)
+{
+    struct member *m = x->target.member;
+    unsigned max = m ? x->pool->max_connections : 0;
+    if (likely(!max))
+        return open_new(x, c, ret);
+    enum err e = member_connect(m, max, deadline_in(x->timeouts->connect));
+    if (e)
+        return e;
+    e = open_new(x, c, ret);
+    if (e)
+        member_disconnected(m);
     return e;
 }
 

@@ -97,7 +97,7 @@ static enum err connect_somewhere(struct exchange *x, struct upstream_conn **ret
         x->server = t.server;
         x->upstream_metrics = t.server->metrics;
         e = connection_get(x, true, ret);
-        pool_report(x->pool, &t, e ? OUTCOME_UNREACHABLE : OUTCOME_OK, x->connect_us);
+        pool_report(x->pool, &t, e == ERR_QUEUE_TIMEOUT ? OUTCOME_UNKNOWN : e ? OUTCOME_UNREACHABLE : OUTCOME_OK, x->connect_us);
         if (!e)
             return ERR_OK;
         pool_release(x->pool, &t);

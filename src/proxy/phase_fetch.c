@@ -63,7 +63,7 @@ static enum pool_outcome outcome_of(const struct exchange *x, enum err e)
 {
     if (!e)
         return is_failure(x->resp.status) ? OUTCOME_FAILED : OUTCOME_OK;
-    if (err_info(e)->fault != ERR_FAULT_UPSTREAM || e == ERR_UPSTREAM_STALE || e == ERR_UPSTREAM_REFUSED)
+    if (err_info(e)->fault != ERR_FAULT_UPSTREAM || e == ERR_UPSTREAM_STALE || e == ERR_QUEUE_TIMEOUT || e == ERR_UPSTREAM_REFUSED)
         return OUTCOME_UNKNOWN;
     return x->upstream ? OUTCOME_FAILED : OUTCOME_UNREACHABLE;
 }

@@ -54,6 +54,8 @@ def test_a_mistake_has_a_place_a_caret_and_a_suggestion(check):
     ("site * {\n    route * -> pool nobody\n}\n", r"2:\d+", "nobody"),
     ("pool p { server 127.0.0.1:99999 }\nsite * { route * -> pool p }\n", r"1:17", ""),
     ("pool p { }\nsite * { route * -> pool p }\n", r"1:\d+", "server"),
+    ("pool p { server 127.0.0.1:1; http2; max-connections 2 }\nsite * { route * -> pool p }\n", r"1:\d+", "max-connections"),
+    ("pool p { server 127.0.0.1:1; max-requests 5; max-connections 2 queue 3 }\nsite * { route * -> pool p }\n", r"1:\d+", "max-requests"),
     ("site * {\n    route * -> respond 999\n}\n", r"2:24", ""),
     ("site * {\n    route * -> redirect 200 http://x/\n}\n", r"2:25", ""),
     ("site * { route * => pool x }\n", r"1:\d+", ""),

@@ -345,6 +345,49 @@ def test_whoever_finds_the_line_full_hears_so_at_once(pool):
     assert answers[0].status == 200 and len(o.requests) == 1
 
 
+@pytest.mark.parametrize("statements", ["max-connections 2 queue 3 wait 10s", "max-requests 5 queue 3 wait 10s\n max-connections 2"])
+def test_connections_are_limited_and_the_rest_waits(pool, statements):
+    at_once, peak, lock = [0], [0], threading.Lock()
+
+    def handler(x):
+        with lock:
+            at_once[0] += 1
+            peak[0] = max(peak[0], at_once[0])
+        x.origin.wait(lambda: len(x.origin.requests) >= 2)
+        with lock:
+            at_once[0] -= 1
+        x.reply()
+    w, (o,) = pool([handler], statements)
+    answers, threads = in_background(w.http, 5)
+    for t in threads:
+        t.join()
+    assert [a.status for a in answers] == [200] * 5 and peak[0] == 2
+
+
+def test_without_a_queue_who_would_need_one_more_connection_gets_503(pool):
+    go, handler = gate()
+    w, (o,) = pool([handler], "max-connections 1")
+    answers, threads = in_background(w.http, 1)
+    o.wait(lambda: len(o.requests) == 1)
+    assert ask_many(w.http, 1)[0].status == 503
+    go.set()
+    threads[0].join()
+    assert answers[0].status == 200
+
+
+def test_kept_connections_of_other_threads_are_given_up(weir, origin):
+    o = origin(named("a"))
+    w = weir("threads 3\n" + SITE % f"server 127.0.0.1:{o.port}\n max-connections 1 queue 100 wait 10s")
+    # Who serves a connection is the kernel's choice: of so many each thread has some.
+    streams = [connect(w.http) for _ in range(12)]
+    for _ in range(3):
+        assert [s.ask(request()).status for s in streams] == [200] * 12
+    answers, threads = in_background(w.http, 20)
+    for t in threads:
+        t.join()
+    assert [a.status for a in answers] == [200] * 20 and o.connections > 1
+
+
 def test_whoever_waits_too_long_hears_so(pool):
     go, handler = gate()
     w, (o,) = pool([handler], "max-requests 1 queue 5 wait 300ms")
