@@ -164,6 +164,7 @@ static void job_free(struct cache_job *j)
     chunkq_fini(&j->x.kept);
     chunkq_fini(&j->x.ahead);
     generation_unref(j->x.gen);
+    chunk_unref(j->x.head_chunk);
     arena_fini(&j->arena);
     mem_free(j);
 }

@@ -40,8 +40,10 @@ void exchange_end_upstream(struct exchange *x)
 
 void exchange_leave_server(struct exchange *x, enum err e)
 {
-    if (unlikely(x->mirrored))
+    if (unlikely(x->mirrored)) {
+        x->mirrored = false; // once, however often its server is left
         mirror_send(x);
+    }
     if (!x->target.member)
         return;
     // What breaks after its head is known here only.

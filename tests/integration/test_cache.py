@@ -697,5 +697,5 @@ def test_what_check_says_of_caches(folder):
     status, text = check("cache main { memory 8MiB }\ncache other { memory 8MiB }\n" + site.format("main", ""))
     assert status == 0 and "warning: nothing uses the cache `other`" in text
     status, text = check("cache main { memory 8MiB; disk store 1MiB; key header }\n" + site.format("main", "{ bypass }"))
-    assert status == 2 and all(part in text for part in ("at least 4MiB", "`key header` needs names", "`bypass` needs its conditions"))
+    assert status == 2 and all(part in text for part in ("4MiB at least", "`key header` needs names", "`bypass` needs its conditions"))
     assert not (folder / "store").exists()
