@@ -357,6 +357,8 @@ static enum err fill(struct cache_job *j, struct cache_object *o)
             j->spill = cache_spill(c, o);
             cache_body_pass_through(b);
         }
+        if (j->spill && cache_body_length(b) > cache_max_object(c))
+            end_spill(j, NULL);
     }
     return ERR_OK;
 }

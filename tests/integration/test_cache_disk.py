@@ -321,3 +321,19 @@ def test_the_numbers(disk):
     assert not is_hit(disk.get("/a?1000")) and is_hit(disk.get("/b?300000"))
     assert number("disk_damaged_total", cache="main") == 1 and number("disk_hits_total", cache="main") >= 1
     assert number("disk_loading", cache="main") == 0
+
+
+def test_content_beyond_the_limit_is_not_stored(disk):
+    class Chunked(Versions):
+        def __call__(self, x):
+            body = body_of(x.request.target)
+            x.reply_chunked(*[body[i : i + 100000] for i in range(0, len(body), 100000)], fields=self.fields)
+
+    disk.handler.__class__ = Chunked
+    disk.memory = 1
+    disk.start(CONF.replace("64MiB }", "64MiB; max-object 2MiB }"))
+    for target, stored in (("/in?1500000", True), ("/out?3000000", False)):
+        for _ in range(2):
+            response = disk.get(target)
+            assert response.body == body_of(target)
+        wait_until(lambda: is_hit(disk.get(target)) == stored, what="the writing")
