@@ -224,7 +224,7 @@ def test_an_answer_that_nobody_asked_for(weir, origin):
             x.send(say.pop())
             said.append(1)
     o = origin(handler)
-    w = weir(SITES % "", app=o.port)
+    w = weir("threads 1\n" + SITES % "", app=o.port)  # so that no other thread keeps a connection
     for data in (b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
                  b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged", b"x", b"\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"):
         say[:] = [data]
