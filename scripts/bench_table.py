@@ -13,6 +13,9 @@ WORK = {
     "conn-rate": "a connection for each request of 1 KiB", "fwd-http": "forward proxy, absolute target, 1 KiB",
     "connect-rate": "a new CONNECT tunnel and one request", "connect-bulk": "10 MiB through a CONNECT tunnel",
     "idle-mem": "an idle kept connection",
+    "cache-1k": "a hit in memory, 1 KiB", "cache-64k": "a hit in memory, 64 KiB", "cache-64k-tls": "the same over TLS",
+    "tls-rp": "TLS 1.3 in front, 1 KiB, kept alive", "tls-handshake": "a TLS 1.3 handshake for each request", "tls-large": "TLS 1.3 in front, 10 MiB",
+    "h2-rp": "HTTP/2 over TLS in front, 1 KiB", "gzip": "64 KiB of JSON, compressed",
 }
 BULK = {"rp-large", "connect-bulk", "tls-large"}
 
