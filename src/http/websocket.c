@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "http/websocket.h"
 
+#include "base/base64.h"
+
 // ---- SHA-1 (RFC 3174), of short texts. It proves nothing here but that the other side speaks WebSocket.
 
 enum { BLOCK_BYTES = 64, DIGEST_BYTES = 20 };
@@ -52,25 +54,9 @@ static void sha1(struct span s, unsigned char out[DIGEST_BYTES])
         out[i] = (unsigned char)(h[i / 4] >> (24 - 8 * (i % 4)));
 }
 
-// ---- Base64 (RFC 4648 4)
-
-static size_t base64(const unsigned char *in, size_t n, char *out)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    size_t o = 0;
-    for (size_t i = 0; i < n; i += 3) {
-        uint32_t v = (uint32_t)in[i] << 16 | (i + 1 < n ? (uint32_t)in[i + 1] << 8 : 0) | (i + 2 < n ? in[i + 2] : 0);
-        out[o++] = digits[v >> 18];
-        out[o++] = digits[v >> 12 & 63];
-        out[o++] = i + 1 < n ? digits[v >> 6 & 63] : '=';
-        out[o++] = i + 2 < n ? digits[v & 63] : '=';
-    }
-    return o;
-}
-
 struct span websocket_key(const unsigned char nonce[WEBSOCKET_NONCE_BYTES], char *out)
 {
-    return span_of(out, base64(nonce, WEBSOCKET_NONCE_BYTES, out));
+    return span_of(out, base64_encode(span_of((const char *)nonce, WEBSOCKET_NONCE_BYTES), out));
 }
 
 struct span websocket_accept(struct span key, char *out)
@@ -83,5 +69,5 @@ struct span websocket_accept(struct span key, char *out)
     memcpy(text, key.ptr, key.len);
     memcpy(text + key.len, guid, sizeof guid - 1);
     sha1(span_of(text, key.len + sizeof guid - 1), digest);
-    return span_of(out, base64(digest, sizeof digest, out));
+    return span_of(out, base64_encode(span_of((const char *)digest, sizeof digest), out));
 }
