@@ -65,6 +65,8 @@ struct conf_row {
     const char *doc;
 };
 const struct conf_row *conf_rows(unsigned *ret_n);
+/// What a kind of block (one bit of enum conf_block) is called: "a site", "the top level".
+const char *conf_block_name(unsigned where);
 
 struct conf_pos {
     uint16_t file;

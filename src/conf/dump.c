@@ -128,7 +128,7 @@ static void reference_of_block(struct text *t, unsigned where)
         if (!(r->where & where))
             continue;
         if (!any)
-            put(t, arena_printf(t->a, "\n## In %s\n\n| statement | arguments | default | what it does |\n| --- | --- | --- | --- |\n", block_name(where)));
+            put(t, arena_printf(t->a, "\n## In %s\n\n| statement | arguments | default | what it does |\n| --- | --- | --- | --- |\n", conf_block_name(where)));
         any = true;
         put(t, arena_printf(t->a, "| `%s`%s | ", r->word, r->flags & CONF_ONCE ? "" : " (may repeat)"));
         for (const char *p = r->args; *p; p++) // a bar would end the cell

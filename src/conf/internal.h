@@ -62,7 +62,6 @@ struct token lexer_next(struct lexer *l);
 const struct conf_row *row_find(struct span word, unsigned where);
 /// Words that may stand in a block.
 unsigned row_words(unsigned where, const char **out, unsigned max);
-const char *block_name(unsigned where);
 
 /// Checks a statement's words against its row and gives them types. False when something was reported.
 bool args_check(struct conf *c, struct conf_diags *d, struct conf_stmt *s);

@@ -41,7 +41,7 @@ unsigned row_words(unsigned where, const char **out, unsigned max)
     return n;
 }
 
-const char *block_name(unsigned where)
+const char *conf_block_name(unsigned where)
 {
     static const char *const names[] = {"the top level", "a site", "a route", "a pool", "a proxy", "egress", "a policy", "timeouts",
                                         "limits", "hosts", "when", "a test", "a cache", "a list", "a group", "tls", "split or failover", "acme"};
@@ -242,9 +242,9 @@ static void unknown(struct parser *p, unsigned where)
     for (unsigned i = 1; i < N_CONF_IDS; i++)
         elsewhere |= !(rows[i].flags & CONF_ANY_WORD) && span_eq(span_str(rows[i].word), w);
     if (elsewhere)
-        conf_error(p->diags, p->conf, &p->tok.pos, "`%.*s` cannot stand in %s", SPAN_ARG(w), block_name(where));
+        conf_error(p->diags, p->conf, &p->tok.pos, "`%.*s` cannot stand in %s", SPAN_ARG(w), conf_block_name(where));
     else
-        diag_suggest(p->diags, p->conf, &p->tok.pos, w, words, n, "unknown statement `%.*s` in %s", SPAN_ARG(w), block_name(where));
+        diag_suggest(p->diags, p->conf, &p->tok.pos, w, words, n, "unknown statement `%.*s` in %s", SPAN_ARG(w), conf_block_name(where));
 }
 
 static void parse_include(struct parser *p, const struct conf_stmt *s);

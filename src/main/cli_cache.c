@@ -15,7 +15,8 @@ static int ask_about(const struct options *o, const char *command, const char *w
 {
     struct arena a;
     arena_init(&a, 0);
-    struct span line = arena_printf(&a, "%s%s%s%s", command, what ? " " : "", what ? what : "", o->json ? " json" : "");
+    struct span line =
+        arena_printf(&a, "%s%s%s%s", command, what ? " " : "", what ? what : "", o->json ? " json" : "");
     int status = line.ptr ? cli_ask(o, line.ptr) : FAILED;
     arena_fini(&a);
     return status;
@@ -30,7 +31,10 @@ int command_purge(const struct options *o)
         fprintf(stderr, "weir: purge wants one of URL, --prefix URL, --tag TAG and --all\n");
         return BAD_USAGE;
     }
-    const char *const commands[][2] = {{"purge url", "purge soft url"}, {"purge prefix", "purge soft prefix"}, {"purge tag", "purge soft tag"}, {"purge all", "purge soft all"}};
+    const char *const commands[][2] = {{"purge url", "purge soft url"},
+                                       {"purge prefix", "purge soft prefix"},
+                                       {"purge tag", "purge soft tag"},
+                                       {"purge all", "purge soft all"}};
     return ask_about(o, commands[url ? 0 : o->prefix ? 1 : o->tag ? 2 : 3][o->soft], what);
 }
 

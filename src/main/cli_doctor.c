@@ -46,11 +46,15 @@ static void check_files(struct visit *v)
     unsigned long long wanted = 2ULL * v->g->limits.connections + v->g->max_idle + SPARE_FILES;
     if (getrlimit(RLIMIT_NOFILE, &r))
         return;
-    snprintf(what, sizeof what, "open files: this machine allows %llu, `limits { connections %u }` may need %llu", (unsigned long long)r.rlim_max, v->g->limits.connections, wanted);
+    snprintf(what, sizeof what,
+             "open files: this machine allows %llu, `limits { connections %u }` may need %llu",
+             (unsigned long long)r.rlim_max, v->g->limits.connections, wanted);
     if (r.rlim_max >= wanted)
         good(what);
     else
-        bad(v, what, "raise the limit (LimitNOFILE= of the unit, or ulimit -n), or lower `connections`; accepting pauses when they run out");
+        bad(v, what,
+            "raise the limit (LimitNOFILE= of the unit, or ulimit -n), or lower `connections`; accepting "
+            "pauses when they run out");
 }
 
 // ---- Ports
@@ -59,14 +63,21 @@ static void check_listener(struct visit *v, const struct listener_spec *spec)
 {
     char text[ADDR_TEXT_MAX], error[LISTEN_ERROR_MAX], what[ADDR_TEXT_MAX + LISTEN_ERROR_MAX + 32];
     addr_format(&spec->addr, text);
-    int fd = v->running ? -1 : listen_open(&spec->addr, &(struct listen_options){.client_speaks = true}, error);
-    snprintf(what, sizeof what, v->running ? "listening on %s (the weir that runs)" : fd >= 0 ? "%s is free to listen at" : "%s: %s", text, error);
+    int fd =
+        v->running ? -1 : listen_open(&spec->addr, &(struct listen_options){.client_speaks = true}, error);
+    snprintf(what, sizeof what,
+             v->running ? "listening on %s (the weir that runs)"
+             : fd >= 0  ? "%s is free to listen at"
+                        : "%s: %s",
+             text, error);
     if (fd >= 0)
         close(fd);
     if (v->running || fd >= 0)
         good(what);
     else
-        bad(v, what, "end what listens there (`ss -ltnp` names it), choose another address, or start weir as a user that may listen there");
+        bad(v, what,
+            "end what listens there (`ss -ltnp` names it), choose another address, or start weir as a user "
+            "that may listen there");
 }
 
 // ---- Servers and resolvers
@@ -108,11 +119,13 @@ static void check_server(struct visit *v, struct span pool, struct span server)
         ok = connects(a->ai_family, SOCK_STREAM, a->ai_addr, a->ai_addrlen, &why);
     if (all)
         freeaddrinfo(all);
-    snprintf(what, sizeof what, "pool %.*s: server %.*s %s%s", SPAN_ARG(pool), SPAN_ARG(server), ok ? "accepts connections" : "does not: ", ok ? "" : why);
+    snprintf(what, sizeof what, "pool %.*s: server %.*s %s%s", SPAN_ARG(pool), SPAN_ARG(server),
+             ok ? "accepts connections" : "does not: ", ok ? "" : why);
     if (ok)
         good(what);
     else
-        bad(v, what, "is it started, and is its name or address right? Until it accepts, requests go to the others");
+        bad(v, what,
+            "is it started, and is its name or address right? Until it accepts, requests go to the others");
 }
 
 static void check_pools(struct visit *v)
@@ -134,7 +147,8 @@ static void check_resolver(struct visit *v, const struct addr *a)
     addr_format(a, text);
     int fd = socket(sa.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     struct pollfd p = {fd, POLLIN, 0};
-    bool ok = fd >= 0 && connect(fd, (const struct sockaddr *)&sa, len) == 0 && send(fd, question, sizeof question - 1, MSG_NOSIGNAL) > 0 &&
+    bool ok = fd >= 0 && connect(fd, (const struct sockaddr *)&sa, len) == 0 &&
+              send(fd, question, sizeof question - 1, MSG_NOSIGNAL) > 0 &&
               poll(&p, 1, CONNECT_WAIT_MS) == 1 && recv(fd, answer, sizeof answer, 0) >= 12;
     if (fd >= 0)
         close(fd);
@@ -154,12 +168,14 @@ static void check_kernel(struct visit *v)
     if (errno == EFAULT)
         good("the kernel filters system calls (seccomp)");
     else
-        bad(v, "the kernel does not filter system calls (seccomp)", "the worker cannot shut itself in: use a kernel with CONFIG_SECCOMP_FILTER");
+        bad(v, "the kernel does not filter system calls (seccomp)",
+            "the worker cannot shut itself in: use a kernel with CONFIG_SECCOMP_FILTER");
     long abi = syscall(444 /* landlock_create_ruleset */, NULL, 0, 1 /* which version */);
     if (abi > 0)
         good("the kernel limits files by path (Landlock)");
     else
-        printf("note  the kernel has no Landlock: the worker's access to files is limited by its user alone\n");
+        printf(
+            "note  the kernel has no Landlock: the worker's access to files is limited by its user alone\n");
 }
 
 static void check_running(struct visit *v)

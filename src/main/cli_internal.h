@@ -11,15 +11,38 @@ enum { OK = 0, FAILED = 1, BAD_USAGE = 2, CLI_WORDS_MAX = 4 };
 struct options {
     const char *file, *socket, *to, *from, *listen, *prefix, *tag;
     const char *tls[2]; // certificate and key
-    bool json, write, print, all, soft;
+    bool json, write, print, all, soft, cache;
     const char *words[CLI_WORDS_MAX]; // arguments that are no options
     unsigned n_words;
 };
 
 /// The commands, one for each row: they give the exit status.
-#define COMMAND(fn, word, n, usage, text) int command_##fn(const struct options *o);
+#define COMMAND(fn, word, n, usage, text, examples) int command_##fn(const struct options *o);
 #include "main/cli.tbl"
 #undef COMMAND
+
+struct command {
+    const char *word;
+    unsigned n_words; // at most, besides options
+    const char *usage, *text;
+    const char *examples; // a line each
+    int (*run)(const struct options *o);
+};
+struct command_option {
+    const char *word;
+    const char *values;   // names of its values: none, one, or two with a space between
+    size_t offset;        // in struct options
+    const char *commands; // those that know it, with spaces around
+    const char *text;
+};
+const struct command *cli_commands(unsigned *ret_n);
+const struct command_option *cli_options(unsigned *ret_n);
+/// NULL where there is none of this name.
+const struct command *cli_find(const char *word);
+bool cli_knows(const struct command *c, const struct command_option *o);
+/// Says what is wrong and how the command is used; gives BAD_USAGE.
+int cli_usage(const char *command, const char *what);
+void cli_help_one(const struct command *c);
 
 /// What a command works with: files, memory and a place for mistakes.
 struct workbench {

@@ -80,7 +80,8 @@ static void take_line(struct table *t, struct span line)
     double v = strtod(number, NULL);
     if (span_eq(metric, SPAN("weir_connections")))
         t->connections += v;
-    struct span site = label(labels, SPAN("site")), proxy = label(labels, SPAN("proxy")), pool = label(labels, SPAN("pool"));
+    struct span site = label(labels, SPAN("site")), proxy = label(labels, SPAN("proxy")),
+                pool = label(labels, SPAN("pool"));
     const char *kind = pool.len ? "server" : site.len ? "site" : "proxy";
     if (pool.len)
         snprintf(name, sizeof name, "%.*s %.*s", SPAN_ARG(pool), SPAN_ARG(label(labels, SPAN("server"))));
@@ -89,7 +90,8 @@ static void take_line(struct table *t, struct span line)
     else
         return;
     for (size_t i = 0; i < ARRAY_LEN(sources); i++) {
-        bool same = span_eq(metric, span_str(sources[i].metric)) && (!sources[i].label || span_eq(label(labels, SPAN("status")), span_str(sources[i].label)));
+        bool same = span_eq(metric, span_str(sources[i].metric)) &&
+                    (!sources[i].label || span_eq(label(labels, SPAN("status")), span_str(sources[i].label)));
         struct row *r = same ? row_of(t, kind, name) : NULL;
         if (r)
             r->v[sources[i].column] += v;
@@ -122,7 +124,8 @@ static void put_bytes(double v)
 
 static void show(struct table *before, const struct table *now, double seconds, bool terminal)
 {
-    printf("%s%.0f connections\n%-7s %-40s %12s %10s %14s %14s\n", terminal ? "\x1b[H\x1b[J" : "", now->connections, "", "", "requests/s", "errors/s", "in", "out");
+    printf("%s%.0f connections\n%-7s %-40s %12s %10s %14s %14s\n", terminal ? "\x1b[H\x1b[J" : "",
+           now->connections, "", "", "requests/s", "errors/s", "in", "out");
     for (unsigned i = 0; i < now->n; i++) {
         const struct row *r = &now->rows[i], *old = row_of(before, r->kind, r->name);
         double rate[N_COLUMNS];
