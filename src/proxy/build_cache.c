@@ -45,9 +45,11 @@ static const struct span *words_of(struct builder *b, const struct conf_stmt *s,
 static void build_key(struct builder *b, const struct conf_stmt *s, struct cache_use *u)
 {
     struct span what = s->args[0].text;
-    bool sort = span_eq(what, SPAN("sort-query"));
-    if (sort != (s->n_args == 1) && !span_eq(what, SPAN("ignore-query")))
-        conf_error(b->diags, b->conf, &s->args[0].pos, sort ? "`key sort-query` takes no names" : "`key %.*s` needs names", SPAN_ARG(what));
+    bool sort = span_eq(what, SPAN("sort-query")), device = span_eq(what, SPAN("device")), alone = sort || device;
+    if (alone != (s->n_args == 1) && !span_eq(what, SPAN("ignore-query")))
+        conf_error(b->diags, b->conf, &s->args[0].pos, alone ? "`key %.*s` takes no names" : "`key %.*s` needs names", SPAN_ARG(what));
+    else if (device)
+        u->key_device = true;
     else if (sort)
         u->key.sort_query = true;
     else if (span_eq(what, SPAN("ignore-query")) && s->n_args == 1)

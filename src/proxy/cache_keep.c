@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/cache_keep.h"
 
+#include "http/device.h"
 #include "proxy/upstream_request.h"
 
 // ---- Keys
@@ -49,6 +50,8 @@ static enum err key_extra(struct exchange *x, const struct cache_use *use, struc
     }
     for (unsigned i = 0; i < use->n_key_cookies && !e; i++)
         e = add_part(x->arena, &extra, cookie_value(&x->req->fields, use->key_cookies[i]));
+    if (use->key_device && !e)
+        e = add_part(x->arena, &extra, device_name(device_of(&x->req->fields)));
     *ret = extra;
     return e;
 }
@@ -118,7 +121,7 @@ enum storable cache_may_keep(struct exchange *x, const struct cache_use *use, ui
         return s;
     if (expected != UINT64_MAX && expected > cache_max_object(use->cache))
         return STORABLE_TOO_LARGE;
-    enum err e = vary_key(&x->resp.fields, &x->req->fields, x->arena, &vary);
+    enum err e = cache_vary_key(x, use, &x->resp.fields, &vary);
     return e == ERR_AGAIN ? STORABLE_VARY_ALL : e ? STORABLE_NO_MEMORY : STORABLE_YES;
 }
 
@@ -130,7 +133,7 @@ enum storable cache_keep(struct exchange *x, const struct cache_use *use, const 
     enum storable s = freshness_judge(x->req, &x->resp, &use->policy, sent_ms, received_ms, x->arena, &h.fresh);
     if (s)
         return s;
-    if (vary_key(&x->resp.fields, &x->req->fields, x->arena, &h.vary) || kept_fields(x, &fields) || !(*ret = cache_object_new(use->cache, &h)))
+    if (cache_vary_key(x, use, &x->resp.fields, &h.vary) || kept_fields(x, &fields) || !(*ret = cache_object_new(use->cache, &h)))
         return STORABLE_NO_MEMORY;
     return STORABLE_YES;
 }
@@ -186,7 +189,7 @@ struct cache_object *cache_update(struct exchange *x, const struct cache_use *us
     drop_named(&whole.fields, c.private_fields, c.n_private);
     drop_named(&whole.fields, c.no_cache_fields, c.n_no_cache);
     // What it depends on may have changed with it.
-    if (x->req->method == METHOD_GET && vary_key(&whole.fields, &x->req->fields, x->arena, &vary))
+    if (x->req->method == METHOD_GET && cache_vary_key(x, use, &whole.fields, &vary))
         return NULL;
     h.vary = x->req->method == METHOD_GET ? vary : old->vary;
     return cache_object_new(use->cache, &h);
@@ -231,7 +234,7 @@ enum storable cache_may_keep_part(struct exchange *x, const struct cache_use *us
         return STORABLE_STATUS;
     if (*ret_size > cache_max_object(use->cache))
         return STORABLE_TOO_LARGE;
-    return vary_key(&r->fields, &x->req->fields, x->arena, &vary) ? STORABLE_VARY_ALL : STORABLE_YES;
+    return cache_vary_key(x, use, &r->fields, &vary) ? STORABLE_VARY_ALL : STORABLE_YES;
 }
 
 enum storable cache_keep_part(struct exchange *x, const struct cache_use *use, const struct cache_key *key, int64_t sent_ms, int64_t received_ms,
@@ -246,7 +249,7 @@ enum storable cache_keep_part(struct exchange *x, const struct cache_use *use, c
     if (s)
         return s;
     h.range_first = range.first;
-    if (vary_key(&x->resp.fields, &x->req->fields, x->arena, &h.vary) || kept_fields(x, &fields) || !(*ret = cache_object_new(use->cache, &h)))
+    if (cache_vary_key(x, use, &x->resp.fields, &h.vary) || kept_fields(x, &fields) || !(*ret = cache_object_new(use->cache, &h)))
         return STORABLE_NO_MEMORY;
     return STORABLE_YES;
 }

@@ -10,6 +10,8 @@
 MUST_USE enum err cache_exchange_key(struct exchange *x, struct cache_key *ret);
 /// Only the URL's part, by the rules of this cache.
 MUST_USE enum err cache_exchange_url(struct exchange *x, struct span *ret);
+/// vary_key for the answer of x. ERR_AGAIN, too, where Vary names a field that a statement writes for each client.
+MUST_USE enum err cache_vary_key(struct exchange *x, const struct cache_use *use, const struct fields *response, struct span *ret);
 
 /// Whether x->resp, which answers x->req, may be stored, and as what: a new object with the body. expected: its content's length
 /// or UINT64_MAX.

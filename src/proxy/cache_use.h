@@ -14,6 +14,7 @@ struct cache_use {
     struct cache_key_rules key;
     const struct span *key_headers, *key_cookies;
     unsigned n_key_headers, n_key_cookies;
+    bool key_device;
     unsigned min_uses;
     const struct prefix *purge_from; // whose PURGE counts
     unsigned n_purge_from;

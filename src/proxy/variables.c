@@ -2,6 +2,7 @@
 #include "proxy/variables.h"
 
 #include "base/ascii.h"
+#include "http/device.h"
 #include "http/h1.h"
 #include "proxy/build.h"
 #include "proxy/exchange.h"
@@ -65,6 +66,11 @@ static struct span var_client_ip(const struct exchange *x)
     struct span s = SPAN("");
     size_t n = addr_format_ip(&x->client_addr, ip);
     return arena_dup(x->arena, span_of(ip, n), &s) ? s : SPAN_NONE;
+}
+
+static struct span var_device(const struct exchange *x)
+{
+    return device_name(device_of(&x->req->fields));
 }
 
 static struct span var_request_id(const struct exchange *x)
@@ -235,4 +241,17 @@ bool text_has(const struct text *t, struct span name)
         if (t->v[i].var == var && var != VAR_NONE)
             return true;
     return false;
+}
+
+bool text_is_keyed(const struct text *t, bool by_device)
+{
+    static const enum variable keyed[] = {VAR_NONE, VAR_HOST, VAR_PATH, VAR_QUERY, VAR_URI, VAR_SCHEME, VAR_REST};
+    for (unsigned i = 0; i < t->n; i++) {
+        bool is = by_device && t->v[i].var == VAR_DEVICE;
+        for (size_t k = 0; k < ARRAY_LEN(keyed) && !is; k++)
+            is = t->v[i].var == keyed[k];
+        if (!is)
+            return false;
+    }
+    return true;
 }

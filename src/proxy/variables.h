@@ -31,5 +31,8 @@ struct text text_build(struct builder *b, const struct conf_value *v, enum text_
 struct span text_render(const struct text *t, const struct exchange *x, const struct span groups[PATTERN_GROUPS]);
 /// Whether the text asks for this variable.
 bool text_has(const struct text *t, struct span name);
+/// Whether two requests with the same cache key have the same text: it asks for nothing else of them. by_device: the device's class is
+/// in the key.
+bool text_is_keyed(const struct text *t, bool by_device);
 
 #endif

@@ -535,6 +535,46 @@ def test_keys_by_statement(cache):
     assert get(w, "/x?a=2&b=1", fields=[("Cookie", "region=eu; q=2")]).body == b"answer 4"
 
 
+PHONE = ("User-Agent", "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 Chrome/120.0.0.0 Mobile Safari/537.36")
+OTHER_PHONE = ("User-Agent", "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) Version/17.0 Mobile/15E148 Safari/604.1")
+TABLET = ("User-Agent", "Mozilla/5.0 (iPad; CPU OS 16_6 like Mac OS X) Version/16.6 Mobile/15E148 Safari/604.1")
+DESKTOP = ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:109.0) Gecko/20100101 Firefox/115.0")
+BOT = ("User-Agent", "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)")
+
+
+@pytest.mark.parametrize("vary", [(), (("Vary", "User-Agent, Sec-CH-UA-Mobile"),), (("Vary", "X-Device"),)])
+def test_one_answer_for_each_class_of_devices(cache, vary):
+    """Two phones get one answer, also where it varies by what the class stands for; the origin is told the class."""
+    conf = CONF.replace("  cache main\n", "  cache main\n  key device\n  set request-header X-Device {device}\n")
+    w, o = cache(Script(FRESH, *vary), conf)
+    seen = {}
+    for agent, kind in [(PHONE, b"mobile"), (TABLET, b"tablet"), (DESKTOP, b"desktop"), (BOT, b"bot")]:
+        r = get(w, fields=[agent, ("X-Device", "forged")])
+        assert "fwd=" in status_of(r) and r.body not in seen
+        seen[r.body] = kind
+        assert o.requests[-1].fields.get("x-device") == kind.decode()
+        assert [v for k, v in r.fields if k.lower() == "vary"] == [v for _, v in vary]  # as it came, for caches behind us
+        assert get(w, fields=[agent]).body == r.body
+    assert get(w, fields=[OTHER_PHONE]).body == get(w, fields=[PHONE]).body
+    assert get(w, fields=[("Sec-CH-UA-Mobile", "?1")]).body == get(w, fields=[PHONE]).body
+    assert get(w).body == get(w, fields=[DESKTOP]).body
+    assert len(o.requests) == 4
+
+
+def test_without_a_key_each_user_agent_has_its_own(cache):
+    w, o = cache(Script(FRESH, ("Vary", "User-Agent")))
+    assert get(w, fields=[PHONE]).body != get(w, fields=[OTHER_PHONE]).body
+
+
+def test_vary_on_what_a_statement_writes_for_each_client(cache):
+    """The origin saw {header:X-Lang}, which the key does not have: nobody else gets that answer. A literal is the same for all."""
+    conf = CONF.replace("  cache main\n", "  cache main\n  set request-header X-Copy {header:X-Lang}\n  set request-header X-Fixed 1\n", 1)
+    w, o = cache(lambda x: x.reply(200, x.request.fields.get("x-copy", "none").encode(), [FRESH, ("Vary", "X-Copy" if x.request.target == "/x" else "X-Fixed")]), conf)
+    assert get(w, fields=[("X-Lang", "de")]).body == b"de"
+    assert get(w, fields=[("X-Lang", "fr")]).body == b"fr"
+    assert status_of(get(w, "/y")).startswith("weir; fwd=") and status_of(get(w, "/y")).startswith("weir; hit")
+
+
 def test_statements_about_storing(cache):
     conf = CONF.replace("  route * -> pool app", """
   ttl 60s
