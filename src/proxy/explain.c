@@ -7,6 +7,7 @@
 #include "proxy/choice.h"
 #include "http/media.h"
 #include "proxy/decide.h"
+#include "proxy/https.h"
 #include "proxy/policing.h"
 #include "proxy/upstream_request.h"
 
@@ -101,25 +102,25 @@ static bool prepare(struct asked *k, const struct conf_question *q)
     return path_loose(u.path, k->a, &k->in.path_loose) == ERR_OK;
 }
 
-static bool offers_scheme(const struct listener *l, const struct request *r)
+// How well a listener fits the URL: its port where that is written, then its scheme. A URL without a port names the site wherever it listens.
+static unsigned fit(const struct listener *l, const struct request *r)
 {
-    return l->kind == LISTENER_SITES && (r->scheme.len == 0 || !r->authority.port || l->spec.addr.port == r->authority.port);
+    bool port = r->authority.port && l->spec.addr.port == r->authority.port;
+    return (port ? 2 : 0) + ((l->settings.secure != NULL) == span_eq(r->scheme, SPAN("https")));
 }
 
-static const struct site *find_site(const struct generation *g, const struct request *r)
+static const struct site *find_site(const struct generation *g, const struct request *r, const struct listener **ret_listener)
 {
-    // A URL without a port names the site wherever it listens.
-    for (unsigned pass = 0; pass < 2; pass++) {
-        for (unsigned i = 0; i < g->n_listeners; i++) {
-            const struct listener *l = &g->listeners[i];
-            if (l->kind != LISTENER_SITES || (pass == 0 && !offers_scheme(l, r)))
-                continue;
-            const struct site *s = site_table_find(&l->sites, r->authority.host);
-            if (s)
-                return s;
-        }
+    const struct site *best = NULL;
+    for (unsigned i = 0; i < g->n_listeners; i++) {
+        const struct listener *l = &g->listeners[i];
+        const struct site *s = l->kind == LISTENER_SITES ? site_table_find(&l->sites, r->authority.host) : NULL;
+        if (!s || (best && fit(l, r) <= fit(*ret_listener, r)))
+            continue;
+        best = s;
+        *ret_listener = l;
     }
-    return NULL;
+    return best;
 }
 
 struct outcome {
@@ -148,9 +149,11 @@ static struct span choice_names(struct asked *k, const struct pool_choice *c)
 static struct outcome site_outcome(struct asked *k)
 {
     struct exchange *x = &k->x;
-    x->site = find_site(k->g, &k->req);
+    x->site = find_site(k->g, &k->req, &x->listener);
     if (!x->site)
         return (struct outcome){.word = SPAN("not-found"), .detail = SPAN("no site has this name")};
+    if (!x->listener->settings.secure && span_eq(k->req.scheme, SPAN("http")) && https_redirects(x->site, &x->listener->spec.addr))
+        return (struct outcome){.word = SPAN("redirect"), .detail = arena_printf(k->a, "%u", HTTPS_STATUS), .url = https_url(x->site, &k->req, k->a), .where = x->site->where};
     x->route = site_route(x->site, &k->in, &x->rest);
     if (!x->route)
         return (struct outcome){.word = SPAN("not-found"), .detail = SPAN("no route takes it"), .where = x->site->where};

@@ -5,6 +5,12 @@
 
 #include "proxy/exchange.h"
 
+enum { HTTPS_STATUS = 308 };
+
+/// Whether requests in the clear, at this address, are led to https.
+bool https_redirects(const struct site *s, const struct addr *listener);
+/// The request's URL over TLS, in the arena; NULL pointer when memory is out.
+struct span https_url(const struct site *s, const struct request *r, struct arena *arena);
 /// Whether the request came in the clear to a site that is served over TLS only.
 bool https_is_due(const struct exchange *x);
 /// Answers it with 308 to the same URL over TLS.
