@@ -61,7 +61,7 @@ static const struct target *session_target(struct pool *p, const struct targets 
 
 static const struct target *choose_among(struct pool *p, const struct targets *t, struct pick *k)
 {
-    for (unsigned i = 0; i < N_TIERS; i++) {
+    for (unsigned i = 0; i < t->n_tiers; i++) {
         const struct tier *tier = &t->tiers[i];
         const struct target *c = NULL;
         if (tier->n == 1)
@@ -124,7 +124,7 @@ struct waiting {
 
 static const struct target *target_of(const struct targets *t, const struct member *m)
 {
-    for (unsigned k = 0; k < N_TIERS; k++)
+    for (unsigned k = 0; k < t->n_tiers; k++)
         for (unsigned i = 0; i < t->tiers[k].n; i++)
             if (t->tiers[k].v[i].member == m)
                 return &t->tiers[k].v[i];
@@ -217,7 +217,7 @@ bool pool_is_well(struct pool *p)
 {
     const struct targets *t = pool_targets(p);
     uint64_t now_ms = loop_now_ms();
-    for (unsigned k = 0; k < N_TIERS; k++) {
+    for (unsigned k = 0; k < t->n_tiers; k++) {
         for (unsigned i = 0; i < t->tiers[k].n; i++) {
             const struct member *m = t->tiers[k].v[i].member;
             uint32_t flags = member_flags(m);
@@ -232,7 +232,7 @@ bool pool_is_well(struct pool *p)
 void pool_kick(struct pool *p)
 {
     const struct targets *t = pool_targets(p);
-    for (unsigned k = 0; k < N_TIERS; k++) {
+    for (unsigned k = 0; k < t->n_tiers; k++) {
         for (unsigned i = 0; i < t->tiers[k].n; i++) {
             struct member *m = t->tiers[k].v[i].member;
             while (queue_length(&p->shared->queue) && !member_flags(m) && reserve(p, m)) {

@@ -95,12 +95,21 @@ static void on_finish(struct upstream_conn *u, bool reusable)
     upstream_close(u);
 }
 
+// Of a service without what it is named there: shop.example of _http._tcp.shop.example.
+static struct span domain_of(struct span service)
+{
+    struct span s = service;
+    while (s.len && s.ptr[0] == '_' && span_find(s, '.') < s.len)
+        s = span_skip(s, span_find(s, '.') + 1);
+    return s;
+}
+
 static enum err build_request(const struct check_rules *r, const struct server *s, struct arena *a, struct request *ret)
 {
     *ret = (struct request){.method = span_eq(r->method, SPAN("HEAD")) ? METHOD_HEAD : span_eq(r->method, SPAN("OPTIONS")) ? METHOD_OPTIONS : METHOD_GET,
                             .method_text = r->method, .target = r->path, .version = HTTP_1_1};
     fields_init(&ret->fields, a);
-    struct span host = r->host.len ? r->host : s->addr.family == AF_UNIX ? SPAN("localhost") : s->name;
+    struct span host = r->host.len ? r->host : s->addr.family == AF_UNIX ? SPAN("localhost") : s->is_service ? domain_of(s->host) : s->name;
     enum err e = fields_add(&ret->fields, FIELD_HOST, host);
     return e ? e : fields_add(&ret->fields, FIELD_USER_AGENT, SPAN("weir-check"));
 }

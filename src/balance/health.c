@@ -48,7 +48,7 @@ static bool too_many(struct pool *p, uint64_t now_ms)
 {
     const struct targets *t = pool_targets(p);
     unsigned all = 0, ejected = 1;
-    for (unsigned k = 0; k < N_TIERS; k++) {
+    for (unsigned k = 0; k < t->n_tiers; k++) {
         all += t->tiers[k].n;
         for (unsigned i = 0; i < t->tiers[k].n; i++)
             ejected += is_ejected(t->tiers[k].v[i].member, now_ms);

@@ -3,6 +3,7 @@
 
 #include "balance/check.h"
 #include "balance/health.h"
+#include "balance/places.h"
 #include "balance/registry.h"
 #include "base/mem.h"
 
@@ -33,6 +34,7 @@ struct keeper {
     struct list jobs;
     void *owner;
     unsigned n_running;
+    uint64_t marks;
     bool stopped;
 };
 
@@ -45,6 +47,8 @@ static uint64_t with_jitter(uint64_t ms)
 static void job_free(struct job *j)
 {
     timer_cancel(&j->timer);
+    if (j->member && j->member->checks.job == j)
+        j->member->checks.job = NULL;
     list_remove(&j->node);
     member_unref(j->member);
     mem_free(j);
@@ -110,28 +114,11 @@ static uint64_t run_check(struct job *j)
 
 static void add_check(struct keeper *k, struct pool *p, const struct target *t);
 
-static bool has_check(const struct keeper *k, const struct member *m)
-{
-    LIST_FOREACH (it, &k->jobs) {
-        const struct job *j = container_of(it, const struct job, node);
-        if (j->member == m && !j->stale)
-            return true;
-    }
-    return false;
-}
-
-static bool still_there(const struct targets *t, const struct member *m)
-{
-    for (unsigned k = 0; k < N_TIERS; k++)
-        for (unsigned i = 0; i < t->tiers[k].n; i++)
-            if (t->tiers[k].v[i].member == m)
-                return true;
-    return false;
-}
-
 static void job_drop(struct job *j)
 {
     j->stale = true;
+    if (j->member && j->member->checks.job == j)
+        j->member->checks.job = NULL;
     if (j->fiber)
         fiber_cancel(j->fiber, ERR_CANCELED);
     else
@@ -145,21 +132,25 @@ static void refresh(struct keeper *k, struct pool *p)
     if (!t)
         return; // the old ones stay, until the next answer
     pool_set_targets(p, t);
+    uint64_t mark = ++k->marks;
+    for (unsigned i = 0; i < t->n_tiers; i++)
+        for (unsigned n = 0; n < t->tiers[i].n; n++)
+            t->tiers[i].v[n].member->checks.mark = mark;
     LIST_FOREACH (it, &k->jobs) {
         struct job *j = container_of(it, struct job, node);
-        if (j->pool == p && j->member && !j->stale && !still_there(t, j->member))
+        if (j->pool == p && j->member && !j->stale && j->member->checks.mark != mark)
             job_drop(j);
     }
-    for (unsigned i = 0; i < N_TIERS; i++)
+    for (unsigned i = 0; i < t->n_tiers; i++)
         for (unsigned n = 0; n < t->tiers[i].n; n++)
-            if (!has_check(k, t->tiers[i].v[n].member))
+            if (!t->tiers[i].v[n].member->checks.job)
                 add_check(k, p, &t->tiers[i].v[n]);
 }
 
 static void set_unresolved(const struct job *j, bool down)
 {
     const struct targets *t = pool_targets(j->pool);
-    for (unsigned k = 0; k < N_TIERS; k++)
+    for (unsigned k = 0; k < t->n_tiers; k++)
         for (unsigned i = 0; i < t->tiers[k].n; i++)
             if (t->tiers[k].v[i].server == j->server && t->tiers[k].v[i].member->addr.family == AF_UNSPEC)
                 member_set_flags(t->tiers[k].v[i].member, down ? MEMBER_DOWN : 0, down ? 0 : MEMBER_DOWN);
@@ -177,25 +168,26 @@ static uint64_t name_failed(struct job *j, enum err why)
 static uint64_t run_name(struct job *j)
 {
     struct server_shared *s = j->server->shared;
-    struct dns_answer answer;
-    enum err e = dns_resolve(j->keeper->dns, j->server->host, deadline_in(NAME_WAIT_MS), &answer);
+    struct places found;
+    enum err e = places_find(j->keeper->dns, j->server, deadline_in(NAME_WAIT_MS), &found);
     if (fiber_canceled(fiber_self()) || j->stale)
         return 0;
     if (e)
         return name_failed(j, e);
-    if (s->name_failures)
+    if (s->name_failures || (s->partly && !found.partly))
         tell(j, KEEPER_NAME_BACK, ERR_OK);
+    if (found.partly && !s->partly)
+        tell(j, KEEPER_TARGET_FAILED, found.partly);
     s->name_failures = 0;
-    for (unsigned i = 0; i < answer.n; i++)
-        answer.addrs[i].port = j->server->addr.port;
-    bool was_known = s->n_addrs > 0;
-    if (server_shared_set_addrs(s, answer.addrs, answer.n)) {
+    s->partly = found.partly != ERR_OK;
+    bool was_known = s->n_places > 0;
+    if (server_shared_set_places(s, found.v, found.n)) {
         if (was_known)
             tell(j, KEEPER_NAME_MOVED, ERR_OK);
         refresh(j->keeper, j->pool);
         pool_kick(j->pool);
     }
-    return answer.fixed ? 0 : MAX((uint64_t)answer.ttl_s, (uint64_t)1) * 1000 + pick_random(100);
+    return found.fixed ? 0 : MAX((uint64_t)found.ttl_s, (uint64_t)1) * 1000 + pick_random(100);
 }
 
 // ---- Jobs
@@ -236,6 +228,7 @@ static void add_job(struct keeper *k, struct pool *p, const struct server *s, st
     j->server = (struct server *)(uintptr_t)s;
     if (m) {
         j->member = m;
+        m->checks.job = j;
         member_hold(m);
     }
     timer_init(&j->timer, on_due);
@@ -257,7 +250,7 @@ static void add_pool(struct keeper *k, struct pool *p)
     if (p->has_names)
         refresh(k, p); // answers that came since it was built
     const struct targets *t = pool_targets(p);
-    for (unsigned i = 0; i < N_TIERS; i++) {
+    for (unsigned i = 0; i < t->n_tiers; i++) {
         for (unsigned n = 0; n < t->tiers[i].n; n++) {
             if (!p->check && t->tiers[i].v[n].member->addr.family != AF_UNSPEC)
                 member_set_flags(t->tiers[i].v[n].member, 0, MEMBER_DOWN); // who asks no more knows no more

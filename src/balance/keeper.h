@@ -14,6 +14,7 @@ enum keeper_event {
     KEEPER_NAME_FAILED, // a name does not resolve: the last good answer is kept
     KEEPER_NAME_BACK,   // it does again
     KEEPER_NAME_MOVED,  // it has other addresses
+    KEEPER_TARGET_FAILED, // some targets of a service do not resolve: what they stood for is kept
 };
 struct keeper_hooks {
     /// For the log. a: of the server; NULL for names.

@@ -21,11 +21,14 @@ enum member_flags {
 };
 
 struct server_shared;
+struct job;
 
 /// What the checks of a member said; the keeper's thread only.
 struct member_checks {
     unsigned good, bad; // in a row
     bool known;         // there was one
+    struct job *job;    // that makes them; NULL: nobody does
+    uint64_t mark;      // of the last look at who is still there
 };
 
 struct member {

@@ -34,11 +34,14 @@ struct tier {
     unsigned n_ring;
 };
 
-/// The targets of a pool at one time. Shared, counted; servers that are names have one for each address.
-enum { TIER_MAIN, TIER_BACKUP, N_TIERS };
+/// The targets of a pool at one time. Shared, counted; servers that are names have one for each address. Who has a place in a tier is
+/// asked only where nobody of the tiers before it may be: `backup` servers come after all others, and a service's priorities follow
+/// one another within either.
+enum { TIER_MAIN, LEVELS_MAX = 4, TIERS_MAX = 2 * LEVELS_MAX };
 struct targets {
     _Atomic unsigned refs;
-    struct tier tiers[N_TIERS];
+    unsigned n_tiers;
+    struct tier tiers[TIERS_MAX];
     struct arena arena;
 };
 /// From the addresses that the names have now. The pool's servers must be complete. NULL when memory is out.

@@ -9,7 +9,24 @@
 
 enum { DEFAULT_PORT = 80, DEFAULT_TLS_PORT = 443, EJECT_GROWTH = 10 };
 
-// `HOST:PORT`, an address, or `unix:PATH`.
+// `srv:NAME`. Its records say ports and weights, but not whose certificate its targets have: the names in them are as good as who answered.
+static bool parse_service(const struct conf *c, const struct conf_stmt *stmt, struct span name, struct arena *a, struct conf_diags *d, struct server *s)
+{
+    const struct conf_value *v = &stmt->args[0];
+    const struct conf_stmt *tls = conf_child(stmt->parent, CONF_POOL_TLS);
+    if (conf_option(stmt, "weight"))
+        conf_error(d, c, &v->pos, "the weights of a service are those of its SRV records");
+    if (tls && !conf_child(tls, CONF_POOL_TLS_NAME))
+        conf_error(d, c, &v->pos, "a service with `tls` wants the name in its certificates: `tls { name NAME }`");
+    if (name.len == 0 || span_find(name, ':') < name.len || span_find(name, '/') < name.len) {
+        conf_error(d, c, &v->pos, "`%.*s` is no service: srv:NAME is wanted here, as in srv:_http._tcp.example.com", SPAN_ARG(v->text));
+        return false;
+    }
+    s->is_service = true;
+    return arena_dup(a, name, &s->host);
+}
+
+// `HOST:PORT`, an address, `unix:PATH` or `srv:NAME`.
 static bool parse_server(const struct conf *c, const struct conf_stmt *stmt, struct arena *a, struct conf_diags *d, struct server *s)
 {
     const struct conf_value *v = &stmt->args[0], *weight = conf_option(stmt, "weight");
@@ -17,6 +34,8 @@ static bool parse_server(const struct conf *c, const struct conf_stmt *stmt, str
     s->backup = conf_option(stmt, "backup") != NULL;
     if (!arena_dup(a, v->text, &s->name))
         return false;
+    if (span_starts(v->text, SPAN("srv:")))
+        return parse_service(c, stmt, span_skip(v->text, 4), a, d, s);
     if (addr_parse(v->text, a, &s->addr))
         return true;
     size_t colon = span_rfind(v->text, ':');
@@ -32,7 +51,7 @@ static bool parse_server(const struct conf *c, const struct conf_stmt *stmt, str
         return true;
     }
     if (host.len == 0 || span_find(host, '/') < host.len || span_find(host, ':') < host.len) {
-        conf_error(d, c, &v->pos, "`%.*s` is no server: HOST:PORT is wanted here (an IPv6 address in brackets), or unix:PATH", SPAN_ARG(v->text));
+        conf_error(d, c, &v->pos, "`%.*s` is no server: HOST:PORT is wanted here (an IPv6 address in brackets), unix:PATH or srv:NAME", SPAN_ARG(v->text));
         return false;
     }
     return arena_dup(a, host, &s->host);

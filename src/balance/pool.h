@@ -22,6 +22,7 @@ struct server {
     struct span host;  // to resolve; empty where addr is fixed
     struct addr addr;  // fixed, or only its port
     unsigned weight;
+    bool is_service;   // host has SRV records, which say ports and weights
     bool backup;       // only where no other one is to be had
     struct server_shared *shared;
     struct metric_set *metrics; // the proxy room's

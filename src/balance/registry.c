@@ -112,6 +112,7 @@ static void server_unref_locked(struct server_shared *s)
         p = &(*p)->next;
     *p = s->next;
     pool_unref_locked(s->pool);
+    mem_free(s->places);
     mem_free(s);
 }
 
@@ -133,36 +134,40 @@ void server_shared_order(struct server_shared *s, uint32_t flags)
     pthread_mutex_unlock(&lock);
 }
 
-unsigned server_shared_addrs(struct server_shared *s, struct addr out[SERVER_ADDRS_MAX])
+unsigned server_shared_places(struct server_shared *s, struct place out[SERVER_PLACES_MAX])
 {
     pthread_mutex_lock(&lock);
-    unsigned n = s->n_addrs;
-    memcpy(out, s->addrs, n * sizeof *out);
+    unsigned n = s->n_places;
+    if (n)
+        memcpy(out, s->places, n * sizeof *out);
     pthread_mutex_unlock(&lock);
     return n;
 }
 
-static bool holds(const struct addr *v, unsigned n, const struct addr *a)
+static bool holds(const struct server_shared *s, const struct place *a)
 {
-    for (unsigned i = 0; i < n; i++)
-        if (addr_eq(&v[i], a))
-            return true;
+    for (unsigned i = 0; i < s->n_places; i++)
+        if (addr_eq(&s->places[i].addr, &a->addr))
+            return s->places[i].weight == a->weight && s->places[i].level == a->level && s->places[i].origin == a->origin;
     return false;
 }
 
-bool server_shared_set_addrs(struct server_shared *s, const struct addr *v, unsigned n)
+bool server_shared_set_places(struct server_shared *s, const struct place *v, unsigned n)
 {
-    n = MIN(n, (unsigned)SERVER_ADDRS_MAX);
+    n = MIN(n, (unsigned)SERVER_PLACES_MAX);
     pthread_mutex_lock(&lock);
-    bool same = n == s->n_addrs;
+    bool same = n == s->n_places;
     for (unsigned i = 0; i < n && same; i++)
-        same = holds(s->addrs, s->n_addrs, &v[i]);
-    if (!same) {
-        memcpy(s->addrs, v, n * sizeof *v);
-        s->n_addrs = n;
+        same = holds(s, &v[i]);
+    struct place *copy = same ? NULL : (struct place *)mem_alloc((n + 1) * sizeof *v);
+    if (copy) {
+        memcpy(copy, v, n * sizeof *v);
+        mem_free(s->places);
+        s->places = copy;
+        s->n_places = n;
     }
     pthread_mutex_unlock(&lock);
-    return !same;
+    return copy != NULL;
 }
 
 // ---- Members

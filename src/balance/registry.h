@@ -19,7 +19,15 @@ struct pool_shared {
     char text[];
 };
 
-enum { SERVER_ADDRS_MAX = 16 };
+enum { SERVER_PLACES_MAX = 64 };
+
+/// What a server's name stands for: one place for each address.
+struct place {
+    struct addr addr;
+    unsigned weight;
+    uint8_t level;   // of a service: 0 is asked first; else 0
+    uint64_t origin; // of a service: its target as a hash, so that the places of one that does not resolve any more can be kept
+};
 
 /// A server as its pool and its name tell it; what commands say of it holds for all its addresses, those to come too.
 struct server_shared {
@@ -29,9 +37,10 @@ struct server_shared {
     struct member *members;
     uint32_t flags; // MEMBER_DRAINING, MEMBER_DISABLED
     struct span pool_name, name;
-    struct addr addrs[SERVER_ADDRS_MAX]; // that its name had when it last resolved, without ports
-    unsigned n_addrs;
+    struct place *places; // that its name stood for when it last resolved
+    unsigned n_places;
     unsigned name_failures; // in a row; the keeper's thread only
+    bool partly;            // of a service: some of its targets did not resolve when it was last asked for; the keeper's thread only
 };
 
 /// The state of a pool, made where it is not there yet, with one more reference. Any thread. NULL when memory is out.
@@ -43,10 +52,10 @@ void server_shared_unref(struct server_shared *s);
 /// What a command says of the server, its members of now and those to come: MEMBER_DRAINING, MEMBER_DISABLED, or 0. It holds until
 /// another one, over reloads too.
 void server_shared_order(struct server_shared *s, uint32_t flags);
-/// The addresses that the name has. Returns how many.
-unsigned server_shared_addrs(struct server_shared *s, struct addr out[SERVER_ADDRS_MAX]);
-/// False: they are the same (in any order) as before.
-bool server_shared_set_addrs(struct server_shared *s, const struct addr *v, unsigned n);
+/// What the name stands for. Returns how many.
+unsigned server_shared_places(struct server_shared *s, struct place out[SERVER_PLACES_MAX]);
+/// False: they are the same (in any order) as before, or memory is out, and the old ones stay.
+bool server_shared_set_places(struct server_shared *s, const struct place *v, unsigned n);
 /// The member at an address of a server, made where it is not there yet, with one more reference. NULL when memory is out.
 MUST_USE struct member *member_get(struct server_shared *s, const struct addr *a);
 /// One more reference for who has one. member_unref: m may be NULL.

@@ -27,7 +27,7 @@ void sticky_token(const struct pool *p, const struct server *s, const struct add
 
 const struct target *sticky_find(const struct targets *t, struct span value)
 {
-    for (unsigned k = 0; value.len == STICKY_TOKEN_BYTES && k < N_TIERS; k++)
+    for (unsigned k = 0; value.len == STICKY_TOKEN_BYTES && k < t->n_tiers; k++)
         for (unsigned i = 0; i < t->tiers[k].n; i++)
             if (t->tiers[k].v[i].token && memcmp(t->tiers[k].v[i].token, value.ptr, STICKY_TOKEN_BYTES) == 0)
                 return &t->tiers[k].v[i];

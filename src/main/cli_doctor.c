@@ -133,7 +133,7 @@ static void check_pools(struct visit *v)
     const struct conf_stmt *root = conf_root(generation_conf(v->g));
     for (const struct conf_stmt *p = conf_child(root, CONF_POOL); p; p = conf_next(p))
         for (const struct conf_stmt *s = conf_child(p, CONF_SERVER); s; s = conf_next(s))
-            if (!span_starts(s->args[0].text, SPAN("unix:")))
+            if (!span_starts(s->args[0].text, SPAN("unix:")) && !span_starts(s->args[0].text, SPAN("srv:"))) // which weir's own resolver knows
                 check_server(v, p->args[0].text, s->args[0].text);
 }
 

@@ -8,32 +8,11 @@
 #include "base/mem.h"
 #include "io/loop.h"
 #include "net/dns_ares.h"
-#include "net/dns_cache.h"
 #include "net/dns_hosts.h"
+#include "net/dns_internal.h"
 #include "net/waiter.h"
 
 enum { FAILURE_TTL_S = 1 };
-
-/// The resolvers of one configuration. Those of an old one stay until their last question is answered.
-struct upstream {
-    struct list node;
-    struct dns *dns;
-    struct dns_backend *backend; // NULL: nobody can be asked
-    unsigned n_asked;
-    struct timer end; // frees it on the loop, away from the backend's own calls
-    struct addr resolvers[DNS_RESOLVERS_MAX];
-    unsigned n_resolvers;
-};
-
-struct dns {
-    const struct dns_hosts *hosts;
-    uint64_t query_timeout_ms;
-    struct upstream *upstream;
-    struct list old_upstreams;
-    struct list queries;
-    struct dns_cache cache;
-    struct dns_stats stats;
-};
 
 enum { PART_V6, PART_V4, N_PARTS };
 
@@ -82,7 +61,7 @@ static void upstream_end(struct timer *t)
     upstream_free(container_of(t, struct upstream, end));
 }
 
-static void upstream_release(struct upstream *u)
+void dns_upstream_release(struct upstream *u)
 {
     if (u->n_asked == 0 && u != u->dns->upstream)
         timer_set(&u->end, loop_now_ms());
@@ -150,6 +129,7 @@ enum err dns_new(const struct dns_config *c, struct dns **ret)
         return ERR_NO_MEMORY;
     list_init(&d->old_upstreams);
     list_init(&d->queries);
+    list_init(&d->srv_queries);
     take_config(d, c);
     if (!dns_cache_init(&d->cache, c->cache_entries ? c->cache_entries : DNS_CACHE_ENTRIES)) {
         mem_free(d);
@@ -175,7 +155,7 @@ enum err dns_set_config(struct dns *d, const struct dns_config *c)
         struct upstream *old = d->upstream;
         d->upstream = u;
         list_push_back(&d->old_upstreams, &old->node);
-        upstream_release(old);
+        dns_upstream_release(old);
         dns_flush(d);
     }
     take_config(d, c);
@@ -208,6 +188,7 @@ void dns_free(struct dns *d)
         upstream_free(container_of(d->old_upstreams.next, struct upstream, node));
     while (!list_empty(&d->queries))
         query_free(container_of(d->queries.next, struct dns_query, node));
+    dns_srv_fini(d);
     dns_cache_fini(&d->cache);
     mem_free(d);
 }
@@ -334,6 +315,10 @@ static void on_query_timer(struct timer *t)
 void dns_question_done(struct dns_question *question, enum err err, const struct addr *addrs, unsigned n,
                        uint32_t ttl_s)
 {
+    if (question->srv) {
+        dns_srv_done(question, err);
+        return;
+    }
     struct part *part = container_of(question, struct part, question);
     struct dns_query *q = part->query;
     CHECK(part->is_asked);
@@ -348,7 +333,7 @@ void dns_question_done(struct dns_question *question, enum err err, const struct
     struct upstream *u = q->upstream;
     u->n_asked--;
     query_progress(q);
-    upstream_release(u);
+    dns_upstream_release(u);
 }
 
 /// ERR_OK: it is under way, or has answered already (and is gone).

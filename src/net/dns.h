@@ -27,6 +27,23 @@ struct dns_answer {
     uint32_t ttl_s; // left; UINT32_MAX where fixed
 };
 
+/// The targets of a service (RFC 2782) as they came, and the addresses that the answer brought along for some of them.
+enum { DNS_SRV_MAX = 64, DNS_SRV_ADDRS_MAX = 128 };
+struct dns_srv {
+    char name[DNS_NAME_MAX + 1]; // lower case, no final dot, terminated
+    uint16_t priority, weight, port;
+};
+struct dns_srv_addr {
+    uint8_t of; // index of the target
+    struct addr addr; // port 0
+};
+struct dns_srv_answer {
+    struct dns_srv v[DNS_SRV_MAX];
+    struct dns_srv_addr addrs[DNS_SRV_ADDRS_MAX];
+    uint8_t n, n_addrs;
+    uint32_t ttl_s; // the least of all that is here
+};
+
 /// Fixed names. Built in an arena, then immutable and shared by the threads.
 struct dns_host;
 struct dns_hosts {
@@ -68,6 +85,9 @@ void dns_free(struct dns *d);
 /// What only looks like a number (127.1, 0x7f.1, 2130706433) is no address and no name: ERR_EGRESS_DENIED.
 /// ERR_DNS_FAILED, ERR_DNS_TIMEOUT, ERR_NO_MEMORY, or the fiber's cancellation.
 MUST_USE enum err dns_resolve(struct dns *d, struct span host, uint64_t deadline, struct dns_answer *ret);
+/// The SRV records of a name, from a resolver each time; waits on the calling fiber. ERR_DNS_FAILED also where there are none, or none
+/// that can be used; else as dns_resolve. *ret may have been written to whatever is returned.
+MUST_USE enum err dns_resolve_srv(struct dns *d, struct span name, uint64_t deadline, struct dns_srv_answer *ret);
 /// Forgets what is cached (not what is fixed).
 void dns_flush(struct dns *d);
 
@@ -77,11 +97,12 @@ struct dns_stats {
 };
 const struct dns_stats *dns_stats(struct dns *d);
 
-/// The seam. A question is one name and one family; the backend answers each exactly once with
+/// The seam. A question is one name and one family, or one name and its SRV records; the backend answers each exactly once with
 /// dns_question_done, from within query or later on the loop, or drops it when it is freed.
 struct dns_question {
     char name[DNS_NAME_MAX + 1]; // lower case, no final dot, terminated
-    sa_family_t family;          // AF_INET or AF_INET6
+    sa_family_t family;          // AF_INET or AF_INET6; AF_UNSPEC: SRV
+    struct dns_srv_answer *srv;  // where SRV records go, before dns_question_done
 };
 struct dns_backend_ops {
     void (*query)(struct dns_backend *b, struct dns_question *q);

@@ -25,6 +25,7 @@ enum {
     CLASS_IN = 1,
     TYPE_A = 1,
     TYPE_AAAA = 28,
+    TYPE_SRV = 33,
 };
 
 struct dns_ares;
@@ -186,6 +187,11 @@ static void on_timer(struct timer *t)
 
 // ---- Questions
 
+static enum err read_answer(struct dns_question *q, struct span msg, struct dns_records *ret)
+{
+    return q->srv ? dns_message_read_srv(msg, span_str(q->name), q->srv) : dns_message_read(msg, span_str(q->name), q->family, ret);
+}
+
 static void on_answer(void *arg, int status, int timeouts, unsigned char *msg, int len)
 {
     struct dns_question *q = (struct dns_question *)arg;
@@ -196,7 +202,7 @@ static void on_answer(void *arg, int status, int timeouts, unsigned char *msg, i
     enum err e;
     switch (status) {
     case ARES_SUCCESS:
-        e = dns_message_read(span_of((const char *)msg, (size_t)len), span_str(q->name), q->family, &r);
+        e = read_answer(q, span_of((const char *)msg, (size_t)len), &r);
         break;
     case ARES_ETIMEOUT:
         e = ERR_DNS_TIMEOUT;
@@ -217,8 +223,8 @@ static void ares_ask(struct dns_backend *b, struct dns_question *q)
     int len = 0;
     uint16_t number;
     loop_random(&number, sizeof(number));
-    int status = ares_create_query(q->name, CLASS_IN, q->family == AF_INET ? TYPE_A : TYPE_AAAA, number, 1,
-                                   &packet, &len, 0);
+    int type = q->srv ? TYPE_SRV : q->family == AF_INET ? TYPE_A : TYPE_AAAA;
+    int status = ares_create_query(q->name, CLASS_IN, type, number, 1, &packet, &len, 0);
     if (status != ARES_SUCCESS) {
         dns_question_done(q, status == ARES_ENOMEM ? ERR_NO_MEMORY : ERR_DNS_FAILED, NULL, 0, 0);
         return;

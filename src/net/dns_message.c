@@ -9,6 +9,7 @@ enum {
     TYPE_CNAME = 5,
     TYPE_SOA = 6,
     TYPE_AAAA = 28,
+    TYPE_SRV = 33,
     CLASS_IN = 1,
     RCODE_NXDOMAIN = 3
 };
@@ -196,31 +197,128 @@ static uint32_t negative_ttl(struct cursor *c, unsigned n)
     return 0;
 }
 
-enum err dns_message_read(struct span msg, struct span name, sa_family_t family, struct dns_records *ret)
+struct answer {
+    struct cursor at; // where the answers begin
+    struct wire_name asked;
+    unsigned n_answers, n_authority, n_additional;
+};
+
+/// Up to the answers: the header, and the question, which must be ours.
+static enum err read_head(struct span msg, struct span name, uint16_t type, struct answer *ret)
 {
     struct cursor c = {(const uint8_t *)msg.ptr, msg.len, 0, false};
     if (msg.len < HEADER_BYTES || name.len > DNS_NAME_MAX)
         return ERR_DNS_FAILED;
     (void)read_u16(&c); // whoever received it compared the number
     uint16_t flags = read_u16(&c), rcode = flags & 15;
-    uint16_t n_questions = read_u16(&c), n_answers = read_u16(&c), n_authority = read_u16(&c);
-    (void)read_u16(&c);
+    uint16_t n_questions = read_u16(&c), n_answers = read_u16(&c), n_authority = read_u16(&c),
+             n_additional = read_u16(&c);
     if (!(flags & 0x8000) || (flags & 0x0200) || n_questions != 1 || (rcode && rcode != RCODE_NXDOMAIN))
         return ERR_DNS_FAILED;
-    n_answers = MIN(n_answers, (uint16_t)DNS_RECORDS_MAX);
-    struct wire_name asked;
-    read_name(&c, &asked);
-    uint16_t type = read_u16(&c), class = read_u16(&c);
-    if (c.bad || class != CLASS_IN || type != (family == AF_INET ? TYPE_A : TYPE_AAAA) ||
-        !name_is(&asked, name))
+    ret->n_answers = n_answers;
+    ret->n_authority = n_authority;
+    ret->n_additional = n_additional;
+    read_name(&c, &ret->asked);
+    uint16_t asked_type = read_u16(&c), class = read_u16(&c);
+    if (c.bad || class != CLASS_IN || asked_type != type || !name_is(&ret->asked, name))
         return ERR_DNS_FAILED;
+    ret->at = c;
+    return ERR_OK;
+}
+
+static unsigned at_most(unsigned n)
+{
+    return MIN(n, (unsigned)DNS_RECORDS_MAX);
+}
+
+enum err dns_message_read(struct span msg, struct span name, sa_family_t family, struct dns_records *ret)
+{
+    struct answer a;
+    if (read_head(msg, name, family == AF_INET ? TYPE_A : TYPE_AAAA, &a))
+        return ERR_DNS_FAILED;
+    struct cursor c = a.at;
     struct dns_records r = {.ttl_s = UINT32_MAX};
-    if (!follow_aliases(&c, n_answers, &asked, &r.ttl_s) || !collect(&c, n_answers, &asked, family, &r))
+    if (!follow_aliases(&c, at_most(a.n_answers), &a.asked, &r.ttl_s) ||
+        !collect(&c, at_most(a.n_answers), &a.asked, family, &r))
         return ERR_DNS_FAILED;
     if (r.n == 0) {
-        uint32_t ttl_s = negative_ttl(&c, MIN(n_authority, (uint16_t)DNS_RECORDS_MAX));
+        uint32_t ttl_s = negative_ttl(&c, at_most(a.n_authority));
         r.ttl_s = MIN(r.ttl_s, ttl_s);
     }
     *ret = r;
+    return ERR_OK;
+}
+
+/// RFC 2782. The root as a target says that the service is not offered there; port 0 can mean nothing else.
+static bool read_target(const struct cursor *msg, const struct record *r, struct dns_srv_answer *ret)
+{
+    struct cursor c = *msg;
+    struct wire_name target;
+    c.at = r->data;
+    uint16_t priority = read_u16(&c), weight = read_u16(&c), port = read_u16(&c);
+    read_name(&c, &target);
+    if (c.bad || c.at != r->data + r->data_len)
+        return false;
+    ret->ttl_s = MIN(ret->ttl_s, r->ttl_s);
+    if (target.odd || target.len == 0 || port == 0 || ret->n == DNS_SRV_MAX)
+        return true;
+    struct dns_srv *v = &ret->v[ret->n++];
+    *v = (struct dns_srv){.priority = priority, .weight = weight, .port = port};
+    memcpy(v->name, target.text, target.len);
+    return true;
+}
+
+static void read_extra(const struct cursor *msg, const struct record *r, struct dns_srv_answer *ret)
+{
+    sa_family_t family = r->type == TYPE_A ? AF_INET : AF_INET6;
+    if ((r->type != TYPE_A && r->type != TYPE_AAAA) || r->class != CLASS_IN ||
+        r->data_len != (family == AF_INET ? 4 : 16))
+        return;
+    for (unsigned i = 0; i < ret->n && ret->n_addrs < DNS_SRV_ADDRS_MAX; i++) {
+        if (!name_is(&r->owner, span_str(ret->v[i].name)))
+            continue;
+        struct dns_srv_addr *a = &ret->addrs[ret->n_addrs++];
+        *a = (struct dns_srv_addr){.of = (uint8_t)i, .addr.family = family};
+        memcpy(a->addr.v6, msg->msg + r->data, r->data_len);
+        ret->ttl_s = MIN(ret->ttl_s, r->ttl_s);
+    }
+}
+
+/// What comes beside the answers may be cut off: it is read as far as it goes.
+static void read_extras(struct cursor *c, unsigned n_authority, unsigned n_additional,
+                        struct dns_srv_answer *ret)
+{
+    struct record r;
+    for (unsigned i = 0; i < at_most(n_authority); i++)
+        if (!read_record(c, &r))
+            return;
+    for (unsigned i = 0; i < at_most(n_additional) && n_authority <= DNS_RECORDS_MAX; i++) {
+        if (!read_record(c, &r))
+            return;
+        read_extra(c, &r, ret);
+    }
+}
+
+enum err dns_message_read_srv(struct span msg, struct span name, struct dns_srv_answer *ret)
+{
+    struct answer a;
+    ret->n = ret->n_addrs = 0;
+    ret->ttl_s = UINT32_MAX;
+    if (read_head(msg, name, TYPE_SRV, &a))
+        return ERR_DNS_FAILED;
+    struct cursor c = a.at;
+    if (!follow_aliases(&c, at_most(a.n_answers), &a.asked, &ret->ttl_s))
+        return ERR_DNS_FAILED;
+    for (unsigned i = 0; i < at_most(a.n_answers); i++) {
+        struct record r;
+        if (!read_record(&c, &r))
+            return ERR_DNS_FAILED;
+        bool is_ours = r.type == TYPE_SRV && r.class == CLASS_IN &&
+                       name_is(&r.owner, span_of(a.asked.text, a.asked.len));
+        if (is_ours && !read_target(&c, &r, ret))
+            return ERR_DNS_FAILED;
+    }
+    if (a.n_answers <= DNS_RECORDS_MAX)
+        read_extras(&c, a.n_authority, a.n_additional, ret);
     return ERR_OK;
 }

@@ -22,5 +22,8 @@ struct dns_records {
 /// address. ERR_DNS_FAILED: a malformed message, another question, or an error of the server.
 MUST_USE enum err dns_message_read(struct span msg, struct span name, sa_family_t family,
                                    struct dns_records *ret);
+/// The SRV records for name in the same way, and the addresses of their targets that came beside them. Records that no connection can be
+/// made from (the root as target, port 0, a name that is none) are left out: n may be 0. *ret is written to whatever is returned.
+MUST_USE enum err dns_message_read_srv(struct span msg, struct span name, struct dns_srv_answer *ret);
 
 #endif

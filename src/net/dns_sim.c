@@ -30,6 +30,15 @@ static uint64_t below(struct dns_sim *s, uint64_t n)
     return (z ^ (z >> 31)) % n;
 }
 
+static void add_target(struct dns_srv_answer *a, const struct dns_sim_record *r)
+{
+    if (a->n == DNS_SRV_MAX)
+        return;
+    struct dns_srv *v = &a->v[a->n++];
+    *v = (struct dns_srv){.priority = r->priority, .weight = r->weight, .port = r->port};
+    memcpy(v->name, r->target, MIN(strlen(r->target), sizeof v->name - 1));
+}
+
 static void answer(struct sim_question *sq)
 {
     struct dns_sim *s = sq->sim;
@@ -46,11 +55,17 @@ static void answer(struct sim_question *sq)
             continue;
         e = r->err;
         ttl_s = MIN(ttl_s, r->ttl_s ? r->ttl_s : (uint32_t)TTL_DEFAULT_S);
+        if (q->srv && r->target)
+            add_target(q->srv, r);
         if (n < DNS_ADDRS_MAX && r->ip && addr_parse_ip(span_str(r->ip), &addrs[n]) &&
             addrs[n].family == q->family)
             n++;
     }
-    dns_question_done(q, e, addrs, n, ttl_s == UINT32_MAX ? (uint32_t)TTL_DEFAULT_S : ttl_s);
+    if (ttl_s == UINT32_MAX)
+        ttl_s = TTL_DEFAULT_S;
+    if (q->srv)
+        q->srv->ttl_s = ttl_s;
+    dns_question_done(q, e, addrs, n, ttl_s);
 }
 
 static void on_timer(struct timer *t)
@@ -66,7 +81,7 @@ static uint32_t delay_of(struct dns_sim *s, const struct dns_question *q)
         const struct dns_sim_record *r = &s->o.records[i];
         struct addr a;
         bool counts = strcmp(r->name, q->name) == 0 &&
-                      (!r->ip || (addr_parse_ip(span_str(r->ip), &a) && a.family == q->family));
+                      !r->target == !q->srv && (!r->ip || (addr_parse_ip(span_str(r->ip), &a) && a.family == q->family));
         if (counts && r->delay_ms)
             return r->delay_ms == UINT32_MAX ? UINT32_MAX : delay_ms + r->delay_ms;
     }

@@ -10,6 +10,8 @@ struct dns_sim_record {
     const char *ip;    // one address; NULL: none, for err
     uint32_t ttl_s;    // 0: 60
     uint32_t delay_ms; // before the answer; UINT32_MAX: it never comes
+    const char *target; // of an SRV record, instead of ip
+    uint16_t priority, weight, port;
     enum err err;      // instead of an answer, of both families: ERR_DNS_FAILED or ERR_DNS_TIMEOUT
 };
 struct dns_sim_options {

@@ -55,9 +55,9 @@ static void say_pool(struct ask *k, struct pool *p, bool *first)
     const struct targets *t = pool_targets(p);
     if (!k->json)
         ask_say(k, "pool %.*s: %s, %u waiting\n", SPAN_ARG(p->name), p->picker->word, queue_length(&p->shared->queue));
-    for (unsigned i = 0; i < N_TIERS; i++) {
+    for (unsigned i = 0; i < t->n_tiers; i++) {
         for (unsigned n = 0; n < t->tiers[i].n; n++) {
-            say_target(k, p, &t->tiers[i].v[n], i == TIER_BACKUP, *first);
+            say_target(k, p, &t->tiers[i].v[n], i > TIER_MAIN, *first);
             *first = false;
         }
     }

@@ -3,6 +3,7 @@
 #include "proxy/policing.h"
 
 #include "balance/connecting.h"
+#include "balance/places.h"
 #include "balance/registry.h"
 #include "net/dial.h"
 #include "net/proxy_protocol.h"
@@ -41,10 +42,27 @@ static enum err resolve(struct exchange *x, struct span host, uint16_t port, str
     return ERR_OK;
 }
 
+// The addresses of a service in the order of its priorities.
+static enum err resolve_service(struct exchange *x, struct candidates *c)
+{
+    struct places found;
+    enum err e = places_find(x->service->dns, x->server, deadline_in(DNS_QUERY_TIMEOUT_MS + 1000), &found);
+    if (e)
+        return e;
+    c->n = 0;
+    for (unsigned level = 0; level < LEVELS_MAX; level++)
+        for (unsigned i = 0; i < found.n && c->n < DNS_ADDRS_MAX; i++)
+            if (found.v[i].level == level)
+                c->addrs[c->n++] = found.v[i].addr;
+    return ERR_OK;
+}
+
 // A server whose name has not been resolved yet is resolved here.
 static enum err destinations(struct exchange *x, struct candidates *c)
 {
     const struct member *m = x->target.member;
+    if (m && m->addr.family == AF_UNSPEC && x->server->is_service)
+        return resolve_service(x, c);
     if (m && m->addr.family == AF_UNSPEC)
         return resolve(x, x->server->host, x->server->addr.port, c);
     if (m) {

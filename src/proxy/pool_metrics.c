@@ -17,7 +17,7 @@ static bool is_up(const struct member *m, uint64_t now_ms)
 static void put_pool(struct pool *p, uint64_t number, uint64_t now_ms, bool up)
 {
     const struct targets *t = pool_targets(p);
-    for (unsigned k = 0; k < N_TIERS; k++)
+    for (unsigned k = 0; k < t->n_tiers; k++)
         for (unsigned i = 0; i < t->tiers[k].n; i++)
             if (is_up(t->tiers[k].v[i].member, now_ms) == up)
                 metric_put_state(t->tiers[k].v[i].server->metrics, METRIC_UPSTREAM_UP, number, up);

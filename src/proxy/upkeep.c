@@ -26,6 +26,9 @@ static void on_event(enum keeper_event ev, const struct pool *p, const struct se
     case KEEPER_NAME_MOVED:
         log_error(LOG_INFO, "pool %.*s: the name of server %.*s has other addresses", SPAN_ARG(p->name), SPAN_ARG(s->name));
         break;
+    case KEEPER_TARGET_FAILED:
+        log_error(LOG_WARN, "pool %.*s: not all targets of server %.*s resolve (%s); what they stood for last is kept", SPAN_ARG(p->name), SPAN_ARG(s->name), err_name(why));
+        break;
     }
 }
 

@@ -19,6 +19,20 @@ static void answer(struct span s, sa_family_t family)
         CHECK(r.addrs[i].family == family);
 }
 
+static void services(struct span s)
+{
+    static struct dns_srv_answer a;
+    enum err e = dns_message_read_srv(s, SPAN("www.a.test"), &a);
+    CHECK(e == ERR_OK || e == ERR_DNS_FAILED);
+    if (e)
+        return;
+    CHECK(a.n <= DNS_SRV_MAX && a.n_addrs <= DNS_SRV_ADDRS_MAX);
+    for (unsigned i = 0; i < a.n; i++)
+        CHECK(a.v[i].port && a.v[i].name[0] && strlen(a.v[i].name) <= DNS_NAME_MAX);
+    for (unsigned i = 0; i < a.n_addrs; i++)
+        CHECK(a.addrs[i].of < a.n && a.addrs[i].addr.port == 0);
+}
+
 static void texts(struct span s)
 {
     struct arena arena;
@@ -52,6 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *buf = fuzz_exact(data + 1, size - 1);
     struct span s = span_of(buf, size - 1);
     answer(s, data[0] & 1 ? AF_INET6 : AF_INET);
+    services(s);
     texts(s);
     free(buf);
     return 0;

@@ -5,19 +5,20 @@ import socket
 import struct
 import threading
 
-A, CNAME, AAAA = 1, 5, 28
+A, CNAME, AAAA, SRV = 1, 5, 28, 33
 
 
 def encode_name(name):
-    return b"".join(bytes([len(part)]) + part.encode() for part in name.rstrip(".").split(".")) + b"\0"
+    return b"".join(bytes([len(part)]) + part.encode() for part in name.rstrip(".").split(".") if part) + b"\0"
 
 
 class DnsServer:
     """names: {"a.test": ["127.0.0.1", "::1"]}; a name that is not there does not exist. `truncate`: names answered by TCP
-    only; `silent`: names never answered."""
+    only; `silent`: names never answered. A tuple (priority, weight, port, target) is an SRV record; `beside`: the addresses of targets
+    come with their answer."""
 
-    def __init__(self, names, truncate=(), silent=(), ttl=1, host="127.0.0.1", port=0):
-        self.names, self.truncate, self.silent, self.ttl = names, set(truncate), set(silent), ttl
+    def __init__(self, names, truncate=(), silent=(), ttl=1, host="127.0.0.1", port=0, beside=False):
+        self.names, self.truncate, self.silent, self.ttl, self.beside = names, set(truncate), set(silent), ttl, beside
         self.asked = []  # (name, type, "udp" or "tcp")
         self.udp, self.tcp = socket.socket(type=socket.SOCK_DGRAM), socket.socket()
         self.tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -48,8 +49,14 @@ class DnsServer:
             return None
         if name in self.truncate and transport == "udp":
             return struct.pack(">HHHHHH", number, 0x8780, 1, 0, 0, 0) + question
-        records = []
+        records, extra = [], []
         for value in self.names.get(name, ()):
+            if isinstance(value, tuple):
+                if kind == SRV:
+                    data = struct.pack(">HHH", *value[:3]) + encode_name(value[3])
+                    records.append(b"\xc0\x0c" + struct.pack(">HHIH", SRV, 1, self.ttl, len(data)) + data)
+                    extra += [(value[3], ip) for ip in self.names.get(value[3], ()) if self.beside]
+                continue
             try:
                 address = ipaddress.ip_address(value)
             except ValueError:  # an alias
@@ -58,7 +65,11 @@ class DnsServer:
             if kind == (A if address.version == 4 else AAAA):
                 records.append(b"\xc0\x0c" + struct.pack(">HHIH", kind, 1, self.ttl, len(address.packed)) + address.packed)
         code = 0x8580 if name in self.names else 0x8583
-        return struct.pack(">HHHHHH", number, code, 1, len(records), 0, 0) + question + b"".join(records)
+        for owner, ip in extra:
+            address = ipaddress.ip_address(ip)
+            kind = A if address.version == 4 else AAAA
+            records.append(encode_name(owner) + struct.pack(">HHIH", kind, 1, self.ttl, len(address.packed)) + address.packed)
+        return struct.pack(">HHHHHH", number, code, 1, len(records) - len(extra), 0, len(extra)) + question + b"".join(records)
 
     def _serve_udp(self):
         while True:

@@ -23,6 +23,8 @@ static const struct dns_sim_record records[] = {
     {.name = "nobody.test", .ip = "192.0.2.99"},
     {.name = "never.test", .delay_ms = UINT32_MAX},
     {.name = "sick.test", .err = ERR_DNS_FAILED},
+    {.name = "_x._tcp.test", .target = "v4.test", .ttl_s = 1, .port = PORT, .delay_ms = 40},
+    {.name = "_x._tcp.test", .target = "both.test", .ttl_s = 1, .port = PORT, .priority = 1},
 };
 static const struct {
     const char *name;
@@ -40,6 +42,8 @@ static const struct {
     {"absent.test", ERR_DNS_FAILED},
     {"127.1", ERR_EGRESS_DENIED},
     {"192.0.2.1", ERR_OK},
+    {"_x._tcp.test", ERR_OK},
+    {"_y._tcp.test", ERR_DNS_FAILED},
 };
 
 struct client {
@@ -70,9 +74,19 @@ static enum err check(void *arg, const struct addr *a)
     return addr_eq(a, &denied) ? ERR_EGRESS_DENIED : ERR_OK;
 }
 
+static enum err find_service(const char *name)
+{
+    struct dns_srv_answer srv;
+    enum err e = dns_resolve_srv(dns, span_str(name), deadline_in(2000), &srv);
+    EXPECT(e || (srv.n == 2 && srv.v[1].port == PORT && srv.ttl_s == 1));
+    return e;
+}
+
 static enum err reach(const char *name)
 {
     struct dns_answer answer;
+    if (name[0] == '_')
+        return find_service(name);
     enum err e = dns_resolve(dns, span_str(name), DEADLINE_NONE, &answer);
     if (e)
         return e;

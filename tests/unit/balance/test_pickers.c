@@ -188,7 +188,7 @@ static void backups_wait_for_their_turn(void **state)
     struct made m;
     make(&m, "server 10.0.0.1:1\nserver 10.0.0.2:1 backup");
     assert_int_equal(take_and_leave(m.pool, NULL), 1);
-    struct member *main_ = pool_targets(m.pool)->tiers[TIER_MAIN].v[0].member, *spare = pool_targets(m.pool)->tiers[TIER_BACKUP].v[0].member;
+    struct member *main_ = pool_targets(m.pool)->tiers[TIER_MAIN].v[0].member, *spare = pool_targets(m.pool)->tiers[TIER_MAIN + 1].v[0].member;
     member_set_flags(main_, MEMBER_DOWN, 0);
     assert_int_equal(take_and_leave(m.pool, NULL), 2);
     member_set_flags(spare, MEMBER_DOWN, 0);

@@ -8,7 +8,17 @@ struct packet {
     size_t len;
 };
 
-enum { A = 1, CNAME = 5, SOA = 6, TXT = 16, AAAA = 28, IN = 1, CHAOS = 3, POINTER_TO_QUESTION = 0xc00c };
+enum {
+    A = 1,
+    CNAME = 5,
+    SOA = 6,
+    TXT = 16,
+    AAAA = 28,
+    SRV = 33,
+    IN = 1,
+    CHAOS = 3,
+    POINTER_TO_QUESTION = 0xc00c
+};
 
 static void put16(struct packet *p, unsigned v)
 {
@@ -317,12 +327,109 @@ static void test_many_records(void **state)
     assert_int_equal(r.ttl_s, 0);
 }
 
+// ---- SRV
+
+static void put_srv(struct packet *p, const char *owner, uint32_t ttl, unsigned priority, unsigned weight,
+                    unsigned port, const char *target)
+{
+    struct packet data = {.len = 0};
+    put16(&data, priority);
+    put16(&data, weight);
+    put16(&data, port);
+    put_name(&data, target);
+    put_record(p, 6, owner, SRV, IN, ttl, data.bytes, data.len);
+}
+
+static enum err read_srv(const struct packet *p, struct dns_srv_answer *ret)
+{
+    char *copy = test_malloc(p->len + 1);
+    memcpy(copy, p->bytes, p->len);
+    enum err e = dns_message_read_srv(span_of(copy, p->len), SPAN("_http._tcp.a.test"), ret);
+    test_free(copy);
+    return e;
+}
+
+static void test_services(void **state)
+{
+    (void)state;
+    static struct dns_srv_answer a;
+    struct packet p;
+    begin(&p, 0x8180, "_http._tcp.a.test", SRV);
+    put_cname(&p, NULL, 90, "_http._tcp.b.test");
+    put_srv(&p, "_http._tcp.b.test", 60, 10, 65535, 8080, "One.b.test");
+    put_srv(&p, "_http._tcp.b.test", 70, 0, 0, 65535, "two.b.test");
+    put_srv(&p, "_http._tcp.c.test", 1, 0, 0, 1, "other.b.test"); // nobody asked for that
+    put_record(&p, 10, "two.b.test", A, IN, 50, "\xc0\0\2\1", 4);
+    put_record(&p, 10, "two.b.test", AAAA, IN, 55, "\x20\1\xd\xb8\0\0\0\0\0\0\0\0\0\0\0\1", 16);
+    put_record(&p, 10, "stranger.test", A, IN, 2, "\xc0\0\2\2", 4);
+    put_record(&p, 10, "two.b.test", A, IN, 2, "\xc0\0\2", 3); // is no address
+    assert_int_equal(read_srv(&p, &a), ERR_OK);
+    assert_int_equal(a.n, 2);
+    assert_string_equal(a.v[0].name, "one.b.test");
+    assert_int_equal(a.v[0].priority, 10);
+    assert_int_equal(a.v[0].weight, 65535);
+    assert_int_equal(a.v[0].port, 8080);
+    assert_string_equal(a.v[1].name, "two.b.test");
+    assert_int_equal(a.n_addrs, 2);
+    assert_int_equal(a.addrs[0].of, 1);
+    struct addr v4 = ip_of("192.0.2.1"), v6 = ip_of("2001:db8::1");
+    assert_true(addr_eq(&a.addrs[0].addr, &v4) && addr_eq(&a.addrs[1].addr, &v6));
+    assert_int_equal(a.ttl_s, 50);
+}
+
+static void test_services_that_are_none(void **state)
+{
+    (void)state;
+    static struct dns_srv_answer a;
+    struct packet p;
+    begin(&p, 0x8183, "_http._tcp.a.test", SRV);
+    assert_int_equal(read_srv(&p, &a), ERR_OK);
+    assert_int_equal(a.n, 0);
+    begin(&p, 0x8180, "_http._tcp.a.test", SRV);
+    put_srv(&p, NULL, 60, 0, 0, 80, ""); // RFC 2782: decidedly not available
+    put_srv(&p, NULL, 60, 0, 0, 0, "x.test");
+    assert_int_equal(read_srv(&p, &a), ERR_OK);
+    assert_int_equal(a.n, 0);
+    begin(&p, 0x8180, "_http._tcp.a.test", A); // another question
+    assert_int_equal(read_srv(&p, &a), ERR_DNS_FAILED);
+    for (size_t cut = 0; cut < 12; cut++) { // a record too short, or with more than it may have
+        begin(&p, 0x8180, "_http._tcp.a.test", SRV);
+        put_record(&p, 6, NULL, SRV, IN, 60, "\0\1\0\1\0\x50\1x\0yyyy", cut == 9 ? 11 : cut);
+        assert_int_equal(read_srv(&p, &a), ERR_DNS_FAILED);
+    }
+}
+
+static void test_more_services_than_places(void **state)
+{
+    (void)state;
+    static struct dns_srv_answer a;
+    struct packet p;
+    begin(&p, 0x8180, "_http._tcp.a.test", SRV);
+    for (unsigned i = 0; i < DNS_SRV_MAX + 9; i++)
+        put_srv(&p, NULL, 60, 0, 0, 1 + i, "x.test");
+    for (unsigned i = 0; i < DNS_SRV_ADDRS_MAX; i++) // each counts for all of them
+        put_record(&p, 10, "x.test", A, IN, 60, "\xc0\0\2\1", 4);
+    assert_int_equal(read_srv(&p, &a), ERR_OK);
+    assert_int_equal(a.n, DNS_SRV_MAX);
+    assert_int_equal(a.n_addrs, DNS_SRV_ADDRS_MAX);
+    p.len -= 7; // what comes beside may be cut off
+    assert_int_equal(read_srv(&p, &a), ERR_OK);
+    assert_int_equal(a.n, DNS_SRV_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_addresses),    cmocka_unit_test(test_aliases),  cmocka_unit_test(test_none),
-        cmocka_unit_test(test_refused),      cmocka_unit_test(test_pointers), cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_aliases),
+        cmocka_unit_test(test_none),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_pointers),
+        cmocka_unit_test(test_damaged),
         cmocka_unit_test(test_many_records),
+        cmocka_unit_test(test_services),
+        cmocka_unit_test(test_services_that_are_none),
+        cmocka_unit_test(test_more_services_than_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
