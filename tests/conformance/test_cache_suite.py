@@ -6,13 +6,12 @@ named there and passes has to be taken off the list.
 """
 import json
 import pathlib
-import shutil
 import subprocess
 import threading
 
 import pytest
 
-from process import Process, Weir, free_port, need, wait_until
+from process import Process, Weir, free_port, need, need_npm, wait_until
 
 HERE = pathlib.Path(__file__).resolve().parent
 SUITE = HERE / "node_modules" / "http-cache-tests"
@@ -35,13 +34,7 @@ proxy 127.0.0.1:@forward@ {
 @pytest.fixture(scope="module")
 def suite():
     need("node")
-    need("npm")
-    lock, installed = HERE / "package-lock.json", HERE / "node_modules" / ".weir-lock"
-    if not installed.exists() or installed.read_text() != lock.read_text():
-        done = subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=HERE, capture_output=True, text=True, timeout=120)
-        if done.returncode:
-            pytest.skip(f"the suite cannot be fetched: {done.stderr[-300:]}")
-        shutil.copy(lock, installed)
+    need_npm(HERE)
     return SUITE
 
 

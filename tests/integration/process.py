@@ -222,3 +222,17 @@ def need_shared(*parts):
     if not path.exists():
         pytest.skip(f"../shared/{'/'.join(parts)} is not there")
     return path
+
+
+def need_npm(folder):
+    """Installs the packages of the folder's package-lock.json there, once; skips the test where they cannot be had."""
+    need("npm")
+    lock, installed = folder / "package-lock.json", folder / "node_modules" / ".weir-lock"
+    with open(folder / "package.json") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)  # several test processes may come at once
+        if installed.exists() and installed.read_text() == lock.read_text():
+            return
+        done = subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder, capture_output=True, text=True, timeout=120)
+        if done.returncode:
+            pytest.skip(f"npm's packages cannot be fetched: {done.stderr[-300:]}")
+        shutil.copy(lock, installed)
