@@ -78,8 +78,11 @@ void dns_backend_set(struct dns_backend *(*make)(void *arg), void *arg)
 
 static enum err ask_by(struct upstream *u)
 {
+    bool guarded = false;
+    for (unsigned i = 0; i < u->n_resolvers; i++)
+        guarded |= !addr_is_loopback(&u->resolvers[i]);
     if (likely(!make_backend))
-        return dns_ares_new(u->resolvers, u->n_resolvers, &u->backend);
+        return dns_ares_new(u->resolvers, u->n_resolvers, guarded, &u->backend);
     u->backend = make_backend(make_arg);
     return u->backend ? ERR_OK : ERR_NO_MEMORY;
 }

@@ -5,7 +5,8 @@
 
 #include "net/dns.h"
 
-/// The addresses are copied; at most DNS_RESOLVERS_MAX, IP only. ERR_NO_MEMORY, ERR_IO.
-MUST_USE enum err dns_ares_new(const struct addr *resolvers, unsigned n, struct dns_backend **ret);
+/// The addresses are copied; at most DNS_RESOLVERS_MAX, IP only. guarded: strangers may answer in a resolver's name, so names go out with
+/// letters of random case, and with EDNS; else both are spared. ERR_NO_MEMORY, ERR_IO.
+MUST_USE enum err dns_ares_new(const struct addr *resolvers, unsigned n, bool guarded, struct dns_backend **ret);
 
 #endif

@@ -8,10 +8,11 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "../io/io_test.h"
-#include "net/dns.h"
+#include "net/dns_ares.h"
 
 enum { TYPE_A = 1, HEADER = 12, MESSAGE_MAX = 4096, TCP_PIECE = 7, MANY = 100 };
 
@@ -19,7 +20,8 @@ static struct server {
     int udp, tcp, stop[2];
     uint16_t port;
     pthread_t udp_thread, tcp_thread;
-    _Atomic unsigned n_udp, n_tcp;
+    _Atomic unsigned n_udp, n_tcp, n_edns, n_mixed, n_ports;
+    uint16_t last_port;
 } server;
 
 static size_t put(uint8_t *out, size_t at, const void *bytes, size_t n)
@@ -41,7 +43,8 @@ static size_t put_ip(uint8_t *out, size_t at, uint16_t type, uint8_t last)
 
 static bool label_is(const uint8_t *query, const char *label)
 {
-    return query[HEADER] == strlen(label) && memcmp(query + HEADER + 1, label, query[HEADER]) == 0;
+    return query[HEADER] == strlen(label) &&
+           strncasecmp((const char *)query + HEADER + 1, label, query[HEADER]) == 0;
 }
 
 /// The length of the answer; 0: none.
@@ -54,6 +57,10 @@ static size_t answer(const uint8_t *query, size_t len, bool tcp, uint8_t *out)
     if (at > len || label_is(query, "silent"))
         return 0;
     uint16_t type = query[at - 3];
+    bool edns = query[11] == 1 && len == at + 11 && query[at + 2] == 41 && query[at + 3] << 8 | query[at + 4];
+    server.n_edns += edns;
+    for (size_t i = HEADER, mixed = 0; i < at; i++)
+        server.n_mixed += query[i] >= 'A' && query[i] <= 'Z' && !mixed++;
     memcpy(out, query, at);
     memset(out + 6, 0, 6);
     out[2] = 0x81;
@@ -62,6 +69,8 @@ static size_t answer(const uint8_t *query, size_t len, bool tcp, uint8_t *out)
         out[3] |= 2;
     } else if (label_is(query, "nobody")) {
         out[3] |= 3;
+    } else if (label_is(query, "old") && edns) {
+        out[3] |= 1; // RFC 6891 7: a format error, and nothing more
     } else if (label_is(query, "broken")) {
         out[7] = 1; // an answer that is not there
     } else if (label_is(query, "foreign")) {
@@ -80,6 +89,9 @@ static size_t answer(const uint8_t *query, size_t len, bool tcp, uint8_t *out)
         out[7] = 1;
         at = put_ip(out, at, type, 1);
     }
+    if (label_is(query, "flat"))
+        for (size_t i = HEADER + 1; i < HEADER + 20u; i++)
+            out[i] |= out[i] >= 'A' && out[i] <= 'Z' ? 0x20 : 0;
     return at;
 }
 
@@ -92,6 +104,8 @@ static void serve_udp(struct server *s)
     if (n < HEADER + 5)
         return;
     s->n_udp++;
+    s->n_ports += from.sin_port != s->last_port;
+    s->last_port = from.sin_port;
     size_t len = answer(in, (size_t)n, false, out);
     if (len && label_is(in, "forged")) { // first somebody who does not know the number
         out[0] ^= 0x55;
@@ -99,6 +113,10 @@ static void serve_udp(struct server *s)
         sendto(s->udp, out, len, 0, (struct sockaddr *)&from, from_len);
         out[0] ^= 0x55;
         out[len - 1] = 1;
+    }
+    if (len && label_is(in, "guessed")) { // the number is right, the case is not
+        out[HEADER + 1] ^= 0x20;
+        out[len - 1] = 66;
     }
     if (len)
         sendto(s->udp, out, len, 0, (struct sockaddr *)&from, from_len);
@@ -346,6 +364,59 @@ static void many_names_at_once(void)
     dns_free(dns);
 }
 
+/// As for a resolver that is not on this machine.
+static void begin_guarded(void)
+{
+    struct addr a = addr_v4(127, 0, 0, 1, server.port);
+    struct dns_config c = {.backend = NULL};
+    server.n_udp = server.n_tcp = server.n_edns = server.n_mixed = server.n_ports = 0;
+    server.last_port = 0;
+    assert_int_equal(dns_ares_new(&a, 1, true, &c.backend), ERR_OK);
+    assert_int_equal(dns_new(&c, &dns), ERR_OK);
+}
+
+static void guarded(void)
+{
+    begin_guarded();
+    static const char *const names[] = {"plain.one.test",  "plain.two.test",  "plain.three.test",
+                                        "plain.four.test", "plain.five.test", "plain.six.test"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        expect_both(names[i]);
+    assert_int_equal(server.n_tcp, 0);
+    assert_int_equal(server.n_edns, server.n_udp);
+    assert_true(server.n_mixed > 0); // of some 70 letters
+    assert_true(server.n_ports > 1); // not the same for all
+    expect_both("forged.test");
+    dns_free(dns);
+}
+
+static void guarded_against_guesses(void)
+{
+    begin_guarded();
+    expect_both("guessed.test");
+    assert_int_equal(server.n_tcp, 2);
+    expect_both(
+        "flat.aaaaaaaaaaaaaaaaaaaa.test"); // a resolver that does not keep the case is believed by TCP
+    assert_true(server.n_tcp > 2);
+    expect_both("truncated.test");
+    dns_free(dns);
+}
+
+static void guarded_without_edns(void)
+{
+    begin_guarded();
+    expect_both("old.test");
+    unsigned before = server.n_udp;
+    expect_both("old.again.test");
+    assert_true(server.n_udp - before <= 4);
+    before = server.n_udp;
+    expect_both("old.at-last.test"); // it is known by now
+    assert_int_equal(server.n_udp - before, 2);
+    struct dns_answer a;
+    assert_int_equal(resolve("nobody.test", &a), ERR_DNS_FAILED);
+    dns_free(dns);
+}
+
 #define SCENARIO(fn)                                                                                         \
     static void test_##fn(void **state)                                                                      \
     {                                                                                                        \
@@ -359,6 +430,9 @@ SCENARIO(nobody_answers)
 SCENARIO(nobody_there)
 SCENARIO(second_resolver)
 SCENARIO(many_names_at_once)
+SCENARIO(guarded)
+SCENARIO(guarded_against_guesses)
+SCENARIO(guarded_without_edns)
 
 int main(void)
 {
@@ -370,6 +444,9 @@ int main(void)
         cmocka_unit_test(test_nobody_there),
         cmocka_unit_test(test_second_resolver),
         cmocka_unit_test(test_many_names_at_once),
+        cmocka_unit_test(test_guarded),
+        cmocka_unit_test(test_guarded_against_guesses),
+        cmocka_unit_test(test_guarded_without_edns),
     };
     return cmocka_run_group_tests(tests, server_start, server_stop);
 }
