@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/spare.h"
 #include "io/loop.h"
 
 enum {
@@ -294,6 +295,7 @@ void *disk_writer_main(void *arg)
         keep_rate(d, atomic_load(&d->n.written_bytes) - before);
     }
     chunk_thread_fini();
+    spare_thread_fini();
     arena_thread_fini();
     return NULL;
 }

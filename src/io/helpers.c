@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/check.h"
 #include "base/chunk.h"
+#include "base/spare.h"
 #include "io/internal.h"
 
 enum { HELPERS_MAX = 64, QUEUED_MAX = 1024 };
@@ -56,6 +57,7 @@ static void *helper_main(void *arg)
         loop_post(j->loop, &j->done);
     }
     chunk_thread_fini();
+    spare_thread_fini();
     arena_thread_fini();
     return NULL;
 }

@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/spare.h"
 #include "io/internal.h"
 
 #ifdef WEIR_TSAN
@@ -74,6 +75,7 @@ void loop_free(struct loop *l)
     mem_free(l);
     loop_current = NULL;
     chunk_thread_fini();
+    spare_thread_fini();
     arena_thread_fini();
 }
 

@@ -207,6 +207,8 @@ static enum err h1_send_head(struct client_stream *s, struct response *r, struct
     if (e)
         return e;
     s->head_sent = true;
+    if (end && s->close && !h->tunnel)
+        transport_last(&h->conn->t);
     return send_queue(h, content);
 }
 
@@ -228,6 +230,8 @@ static enum err h1_send(struct client_stream *s, struct chunkq *content, bool en
     enum err e = h1_body_out_wrap(h->out, content, end, s->req->te_trailers ? trailers : NULL, h->arena);
     if (e || content->bytes == 0)
         return e;
+    if (end && s->close && !h->tunnel)
+        transport_last(&h->conn->t);
     return send_queue(h, content);
 }
 

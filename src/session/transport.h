@@ -27,6 +27,8 @@ struct transport_ops {
     /// Sends what goes without a wait. ERR_AGAIN: something is left in q or in the layer, and that the socket is writable will be an
     /// event. Also from the loop.
     enum err (*send_now)(struct transport *t, struct chunkq *q);
+    /// What send_queue is given next is the last: the layer's own end (close_notify) goes with it.
+    void (*last)(struct transport *t);
     /// Waits until recv_now is worth trying.
     enum err (*wait_readable)(struct transport *t, uint64_t deadline);
     /// Whether the layer holds bytes that were received and not read.
@@ -58,6 +60,12 @@ static inline MUST_USE enum err transport_recv_now(struct transport *t, void *bu
 static inline MUST_USE enum err transport_send_queue(struct transport *t, struct chunkq *q, uint64_t stall_ms)
 {
     return likely(!t->ops) ? io_send_queue(&t->io, q, stall_ms) : t->ops->send_queue(t, q, stall_ms);
+}
+/// What transport_send_queue is given next is the last that is sent.
+static inline void transport_last(struct transport *t)
+{
+    if (unlikely(t->ops != NULL))
+        t->ops->last(t);
 }
 static inline MUST_USE enum err transport_send_now(struct transport *t, struct chunkq *q)
 {

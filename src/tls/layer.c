@@ -10,7 +10,7 @@
 #include "base/mem.h"
 
 enum {
-    BATCH_BYTES = 4 * TLS_RECORD_BYTES,  // encrypted before it is sent: a medium chunk holds it
+    BATCH_BYTES = 128 * 1024,            // encrypted before it is sent
     READS_MAX = 32,                      // in one operation: a peer that sends so much without content floods (key updates, empty records)
     PENDING_MAX_BYTES = 64 * 1024,       // answers that a peer provokes and does not read
     FAIR_OPERATIONS = 64,
@@ -161,6 +161,16 @@ static enum err encrypt_some(struct tls_layer *l, struct chunkq *q)
     return ERR_OK;
 }
 
+// Our close_notify, behind what is to be sent.
+static void end_ours(struct tls_layer *l)
+{
+    if (!l->established || l->failed || l->ended)
+        return;
+    forget_errors();
+    (void)SSL_shutdown(l->ssl);
+    l->ended = true;
+}
+
 static enum err layer_send_queue(struct transport *t, struct chunkq *q, uint64_t stall_ms)
 {
     struct tls_layer *l = (struct tls_layer *)t->layer;
@@ -168,10 +178,17 @@ static enum err layer_send_queue(struct transport *t, struct chunkq *q, uint64_t
     let_others(l);
     while (!e && (q->bytes || l->out.bytes)) {
         e = encrypt_some(l, q);
+        if (!e && l->last && !q->bytes)
+            end_ours(l);
         if (!e)
             e = flush(l, stall_ms, DEADLINE_NONE);
     }
     return e;
+}
+
+static void layer_last(struct transport *t)
+{
+    ((struct tls_layer *)t->layer)->last = true;
 }
 
 static enum err layer_send_now(struct transport *t, struct chunkq *q)
@@ -275,11 +292,7 @@ static bool layer_pending(const struct transport *t)
 
 static void say_end(struct tls_layer *l)
 {
-    if (l->established && !l->failed && !l->ended) {
-        ERR_clear_error();
-        (void)SSL_shutdown(l->ssl);
-        l->ended = true;
-    }
+    end_ours(l);
     flush_now(l);
 }
 
@@ -302,6 +315,7 @@ static const struct transport_ops layer_ops = {
     .recv_now = layer_recv_now,
     .send_queue = layer_send_queue,
     .send_now = layer_send_now,
+    .last = layer_last,
     .wait_readable = layer_wait_readable,
     .pending = layer_pending,
     .end_write = layer_end_write,

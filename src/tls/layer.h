@@ -26,6 +26,7 @@ struct tls_layer {
     bool failed;          // OpenSSL takes no more calls
     bool ended;           // our close_notify is said
     bool challenge;       // the handshake of an ACME authority, which is all of it
+    bool last;            // what is sent next is the last
     bool sending;         // a fiber waits to send
     const void *owner;    // during the handshake: the listener's or the pool's
     char *peer;           // what info says of the client; mem_alloc

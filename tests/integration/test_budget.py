@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+import certs
 from http1 import connect, request
 from process import need, wait_until
 
@@ -69,6 +70,22 @@ def test_a_kept_alive_exchange_is_two_receives_and_two_sends(weir, origin, trace
     assert 2 * EXCHANGES <= sent <= 2.05 * EXCHANGES, calls
     assert sum(others.values()) <= 0.1 * EXCHANGES, calls
     assert o.connections == 1
+
+
+def test_an_exchange_on_a_tls_connection_of_its_own_is_two_sends(weir, trace):
+    """The server's flight of the handshake, and the answer with close_notify behind it."""
+    w = weir("threads 1\nlog access off\nsite a.test {\n    listen 127.0.0.1:@https@ tls\n    tls cert server.pem key server.key\n"
+             "    session-tickets off\n    route * -> respond 200 hello\n}\n", files=certs.files("a.test"))
+
+    def exchanges():
+        for _ in range(EXCHANGES):
+            with certs.connect_tls(w.https) as c:
+                assert c.ask(request(fields=["Connection: close"])).body == b"hello"
+                assert c.sock.recv(1) == b""
+    exchanges()
+    calls = trace(wait_until(w.workers)[0], exchanges)
+    assert 2 * EXCHANGES <= sum(calls[n] for n in SEND) <= 2.05 * EXCHANGES, calls
+    assert sum(calls[n] for n in RECEIVE) <= 4.05 * EXCHANGES, calls
 
 
 def resident_bytes(pid):
