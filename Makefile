@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A thin front for meson and the scripts in scripts/; `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help deps build run test bench instructions fuzz corpus simulate soak crowd chaos easylist coverage tsan cross format lint reference install dist
+.PHONY: help deps build run test bench instructions fuzz corpus simulate soak crowd chaos easylist coverage tsan cross format lint reference install deb dist
 
 # A build folder: $(call configure,FOLDER,COMPILER,OPTIONS)
 configure = @test -f $(1)/build.ninja || CC=$(2) meson setup $(1) $(3)
@@ -109,6 +109,10 @@ reference: ## write docs/reference/configuration.md anew from the table of state
 
 install: build ## install the release to DESTDIR and its prefix
 	@meson install -C build/release --no-rebuild
+
+deb: ## a Debian package of what is committed, in build/deb; lintian must find nothing
+	@scripts/deps build package
+	@scripts/deb build/deb
 
 dist: build ## a source archive in build/release/meson-dist
 	@meson dist -C build/release --no-tests
