@@ -30,7 +30,7 @@ int cli_ask(const struct options *o, const char *command)
 
 int command_reload(const struct options *o)
 {
-    return cli_ask(o, "reload");
+    return cli_ask(o, o->dry_run ? "reload try" : "reload");
 }
 
 int command_upgrade(const struct options *o)

@@ -11,7 +11,7 @@ enum { OK = 0, FAILED = 1, BAD_USAGE = 2, CLI_WORDS_MAX = 4 };
 struct options {
     const char *file, *socket, *to, *from, *listen, *prefix, *tag;
     const char *tls[2]; // certificate and key
-    bool json, write, print, all, soft, cache;
+    bool json, write, print, all, soft, cache, dry_run;
     const char *words[CLI_WORDS_MAX]; // arguments that are no options
     unsigned n_words;
 };

@@ -232,7 +232,7 @@ static int open_all(struct supervisor *s)
 static int begin(struct supervisor *s)
 {
     struct conf_diags *d = conf_diags_new();
-    s->gen = d ? supervisor_load(s, NULL, d) : NULL;
+    s->gen = d ? supervisor_load(s, NULL, true, d) : NULL;
     struct span text = d ? conf_diags_text(d) : SPAN("out of memory\n");
     fprintf(stderr, "%.*s", SPAN_ARG(text));
     conf_diags_free(d);

@@ -81,6 +81,8 @@ static void obey(struct supervisor *s, int fd, const char *command)
     arena_init(&a, 0);
     if (strcmp(command, "reload") == 0) {
         supervisor_reload(s, fd);
+    } else if (strcmp(command, "reload try") == 0) {
+        supervisor_try_reload(s, fd);
     } else if (strcmp(command, "upgrade") == 0) {
         supervisor_upgrade(s, fd);
     } else if (strcmp(command, "drain") == 0 || strcmp(command, "stop") == 0) {

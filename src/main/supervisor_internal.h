@@ -43,6 +43,10 @@ struct acme_state {
 };
 enum { ACME_STATES_MAX = 1024 };
 
+struct watched_files {
+    uint64_t last, tried; // what was seen, and what a reload was tried for
+};
+
 struct supervisor {
     const char *file;
     struct span text;          // quick mode
@@ -65,10 +69,8 @@ struct supervisor {
     char control_path[ADDR_PATH_MAX + 1];
     struct proposal next;
     bool reload_wanted, reload_again; // a SIGHUP came when none could be begun, or its worker ended
-    struct {
-        uint64_t look_at_ms;
-        uint64_t last, tried; // what was seen, and what a reload was tried for
-    } files;
+    uint64_t look_at_ms;
+    struct watched_files files, text_files; // of the configuration: what it names, and its own text
     struct {
         pid_t pid; // 0: none
         int channel;
@@ -103,10 +105,13 @@ void supervisor_watch(struct supervisor *s);
 
 // ---- supervisor_reload.c
 unsigned supervisor_count_threads(const struct conf *c);
-/// Reads and checks the configuration; text: the source whose text it is, and only other files are read (NULL: all). NULL with diagnostics.
-struct generation *supervisor_load(struct supervisor *s, const struct conf_source *text, struct conf_diags *d);
+/// Reads and checks the configuration; text: the source whose text it is, and only other files are read (NULL: all).
+/// in_earnest: folders that it wants are made. NULL with diagnostics.
+struct generation *supervisor_load(struct supervisor *s, const struct conf_source *text, bool in_earnest, struct conf_diags *d);
 /// Begins a reload; asker is the control connection to tell, or -1.
 void supervisor_reload(struct supervisor *s, int asker);
+/// Tells asker what a reload would change, or why it would be refused, and changes nothing.
+void supervisor_try_reload(struct supervisor *s, int asker);
 /// Builds the configuration in force anew over its files, which have changed.
 void supervisor_reload_files(struct supervisor *s);
 /// The worker's word on it.

@@ -19,7 +19,7 @@
 #include "main/sandbox.h"
 
 // The files go with the configuration: the worker is sent them, and what is built from it later may ask for them.
-static struct conf *load_file(const char *file, const struct conf_source *text, struct span bundle, struct conf_diags *d)
+static struct conf *load_file(const char *file, const struct conf_source *text, struct span bundle, bool makes_folders, struct conf_diags *d)
 {
     static const char *const apart[] = {"/etc/hosts", "/etc/resolv.conf", NULL};
     struct span ignored;
@@ -28,7 +28,7 @@ static struct conf *load_file(const char *file, const struct conf_source *text, 
     if (!src)
         return NULL;
     conf_source_init(src, true);
-    src->makes_folders = true;
+    src->makes_folders = makes_folders;
     src->folder_owner = geteuid() ? geteuid() : SANDBOX_USER;
     if (bundle.ptr && !conf_source_unpack(src, bundle)) // what was in force before us is not read anew
         conf_error(d, NULL, NULL, "the configuration that was handed over cannot be read");
@@ -46,9 +46,9 @@ static struct conf *load_file(const char *file, const struct conf_source *text, 
     return NULL;
 }
 
-struct generation *supervisor_load(struct supervisor *s, const struct conf_source *text, struct conf_diags *d)
+struct generation *supervisor_load(struct supervisor *s, const struct conf_source *text, bool in_earnest, struct conf_diags *d)
 {
-    struct conf *c = s->file ? load_file(s->file, text, s->handover.bundle, d) : conf_load_text(s->text, "quick", d);
+    struct conf *c = s->file ? load_file(s->file, text, s->handover.bundle, in_earnest, d) : conf_load_text(s->text, "quick", d);
     // Numbers for as many threads as there will be, for life; whoever comes without a file has made room already.
     bool first = c && s->file && !s->gen;
     if (first && metrics_init(MAX(supervisor_count_threads(c), s->handover.n_threads))) {
@@ -218,7 +218,7 @@ static void propose(struct supervisor *s, int asker, const struct conf_source *t
     struct span why;
     s->reload_again = false;
     struct conf_diags *d = conf_diags_new();
-    p.gen = d ? supervisor_load(s, text, d) : NULL;
+    p.gen = d ? supervisor_load(s, text, true, d) : NULL;
     if (p.gen && prepare(s, &p, &why)) {
         s->next = p;
         if (!send_proposal(s))
@@ -240,6 +240,21 @@ void supervisor_reload(struct supervisor *s, int asker)
     s->reload_wanted |= s->file && asker < 0; // a signal has nobody who could ask again
     if (asker >= 0)
         control_answer(asker, 1, s->file ? SPAN("another reload is under way, or the worker is being restarted\n") : SPAN("there is no configuration file\n"));
+}
+
+void supervisor_try_reload(struct supervisor *s, int asker)
+{
+    struct arena a;
+    arena_init(&a, 0);
+    struct conf_diags *d = s->file ? conf_diags_new() : NULL;
+    struct generation *g = d ? supervisor_load(s, NULL, false, d) : NULL;
+    if (g)
+        control_answer(asker, 0, arena_join(&a, conf_diff(generation_conf(s->gen), generation_conf(g), &a), note_threads(s, g, &a)));
+    else
+        control_answer(asker, s->file ? 2 : 1, d ? conf_diags_text(d) : SPAN("there is no configuration file\n"));
+    generation_unref(g);
+    conf_diags_free(d);
+    arena_fini(&a);
 }
 
 void supervisor_reload_files(struct supervisor *s)

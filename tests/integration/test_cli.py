@@ -23,7 +23,7 @@ def commands():
 def help_of(command):
     """Options and examples that the help of a command lists."""
     text = run("help", command).stdout
-    options = re.findall(r"^    (--?[a-z]+)", text, re.M)
+    options = re.findall(r"^    (--?[a-z-]*[a-z])", text, re.M)
     return set(options), [line.strip() for line in text.split("examples:\n")[1].splitlines()]
 
 
@@ -39,7 +39,7 @@ def test_every_command_shows_options_that_it_takes_and_examples_of_itself(comman
         assert {w for w in words[2:] if w.startswith("-")} <= options
     for option in options:
         assert option in usage.stdout.splitlines()[0], f"{option} is not in the usage line"
-    assert {o for o in re.findall(r"(?<![\w-])--?[a-z]+", usage.stdout.splitlines()[0])} == options
+    assert {o for o in re.findall(r"(?<![\w-])--?[a-z-]*[a-z]", usage.stdout.splitlines()[0])} == options
 
 
 def test_an_unknown_option_is_answered_by_the_one_that_was_meant():

@@ -33,9 +33,13 @@ site * {
 """
 
 
-def body(port):
+def answer(port, host):
     with connect(port) as c:
-        return c.ask(request()).body.rstrip(b"\n")
+        return c.ask(request(host=host)).body.rstrip(b"\n")
+
+
+def body(port):
+    return answer(port, "a.test")
 
 
 # ---- starting
@@ -387,6 +391,33 @@ def test_a_failing_test_refuses_a_reload(weir):
     w.signal(signal.SIGHUP)
     wait_until(lambda: re.search(r"weir\.conf:\d+", w.stderr), what="the reason on stderr")
     assert body(w.http) == b"hello"
+
+
+def test_with_watch_an_edit_counts_by_itself_and_a_broken_one_does_not(weir, folder):
+    included = "watch\ninclude more.conf\n" + HELLO.replace("site *", "site a.test")
+    w = weir(included, files={"more.conf": "timeouts { header 7s }\n"})
+    (folder / "more.conf").write_text('site b.test { listen 127.0.0.1:%d; route * -> respond 200 "b" }\n' % w.http)
+    wait_until(lambda: answer(w.http, "b.test") == b"b", what="the included file")
+    w.rewrite("watch\n" + HELLO.replace('"hello"', '"changed"'))
+    wait_until(lambda: answer(w.http, "b.test") == b"changed", what="the edited configuration")
+    w.rewrite("watch\n" + HELLO.replace("respond 200", "respnd 200"))
+    wait_until(lambda: re.search(r"weir\.conf:\d+:\d+: error: ", w.stderr), what="the reason on stderr")
+    assert body(w.http) == b"changed"
+    w.rewrite("watch\n" + HELLO.replace('"hello"', '"mended"'))
+    wait_until(lambda: body(w.http) == b"mended", what="the mended configuration")
+
+
+def test_a_dry_run_says_what_a_reload_would_change_and_changes_nothing(weir):
+    admin = "admin unix:run/weir.sock\n"
+    w = weir(admin + HELLO)
+    assert "nothing changed" in run_weir(w.folder, "reload", "--dry-run").stdout
+    w.rewrite(admin + HELLO.replace('"hello"', '"changed"') + "cache fresh { disk fresh-folder 20MiB }\n")
+    tried = run_weir(w.folder, "reload", "--dry-run")
+    assert tried.returncode == 0 and '+ weir.conf' in tried.stdout and "changed" in tried.stdout
+    assert body(w.http) == b"hello" and "generation 2" not in w.stderr and not (w.folder / "fresh-folder").exists()
+    w.rewrite(admin + HELLO.replace("respond 200", "respnd 200"))
+    tried = run_weir(w.folder, "reload", "--dry-run")
+    assert tried.returncode == 2 and re.search(r"weir\.conf:\d+:\d+: error: ", tried.stderr + tried.stdout)
 
 
 def test_listeners_come_and_go(weir):
