@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/span.h"
 
-#include "base/ascii.h"
+#include "base/words.h"
 
 size_t span_rfind(struct span s, char c)
 {
@@ -9,57 +9,20 @@ size_t span_rfind(struct span s, char c)
     return p ? (size_t)(p - s.ptr) : s.len;
 }
 
-#define EACH_BYTE(b) (UINT64_C(0x0101010101010101) * (b))
-
-static uint64_t load_word(const char *p)
-{
-    uint64_t w;
-    memcpy(&w, p, sizeof w);
-    return w;
-}
-
-// Eight octets at a time: they may differ in the bit of case, and there only where both are letters.
-static bool words_eq_ci(uint64_t a, uint64_t b)
-{
-    uint64_t differ = a ^ b;
-    if (likely(differ == 0))
-        return true;
-    if (differ & ~EACH_BYTE(0x20))
-        return false;
-    uint64_t lower = a | EACH_BYTE(0x20), low7 = lower & EACH_BYTE(0x7f);
-    uint64_t letters =
-        (low7 + EACH_BYTE(0x80 - 'a')) & ~(low7 + EACH_BYTE(0x7f - 'z')) & ~lower & EACH_BYTE(0x80);
-    return ((differ << 2) & ~letters) == 0;
-}
-
-static bool eq_ci(const char *a, const char *b, size_t n)
-{
-    if (n >= 8) {
-        for (size_t i = 0; i + 8 < n; i += 8)
-            if (!words_eq_ci(load_word(a + i), load_word(b + i)))
-                return false;
-        return words_eq_ci(load_word(a + n - 8), load_word(b + n - 8));
-    }
-    for (size_t i = 0; i < n; i++)
-        if (ascii_lower((unsigned char)a[i]) != ascii_lower((unsigned char)b[i]))
-            return false;
-    return true;
-}
-
 bool span_eq_ci(struct span a, struct span b)
 {
-    return a.len == b.len && eq_ci(a.ptr, b.ptr, a.len);
+    return a.len == b.len && bytes_eq_ci(a.ptr, b.ptr, a.len);
 }
 
 bool span_starts_ci(struct span s, struct span prefix)
 {
-    return s.len >= prefix.len && eq_ci(s.ptr, prefix.ptr, prefix.len);
+    return s.len >= prefix.len && bytes_eq_ci(s.ptr, prefix.ptr, prefix.len);
 }
 
 bool span_ends_ci(struct span s, struct span suffix)
 {
     return s.len >= suffix.len &&
-           (suffix.len == 0 || eq_ci(s.ptr + s.len - suffix.len, suffix.ptr, suffix.len));
+           (suffix.len == 0 || bytes_eq_ci(s.ptr + s.len - suffix.len, suffix.ptr, suffix.len));
 }
 
 int span_cmp(struct span a, struct span b)

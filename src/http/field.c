@@ -1,62 +1,74 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "http/field.h"
 
-#include "base/ascii.h"
 #include "base/check.h"
+#include "base/words.h"
 #include "http/h1_scan.h"
 
-static const struct {
-    struct span name;
-    unsigned flags;
-} known[N_FIELDS] = {
-    [FIELD_OTHER] = {SPAN_INIT(""), 0},
-#define FIELD(id, name, flags) [FIELD_##id] = {SPAN_INIT(name), flags},
+static const struct span names[N_FIELDS] = {
+    [FIELD_OTHER] = SPAN_INIT(""),
+#define FIELD(id, name, flags) [FIELD_##id] = SPAN_INIT(name),
 #include "http/fields.tbl"
 #undef FIELD
 };
 
-// ---- Names to ids: open addressing over length and three characters, the full name compared
+static const uint8_t flags_of[N_FIELDS] = {
+#define FIELD(id, name, flags) [FIELD_##id] = (flags),
+#include "http/fields.tbl"
+#undef FIELD
+};
 
-enum { SLOTS = 512, NAME_MAX_BYTES = 32, FIRST_CAP = 24 };
+// ---- Names to ids: open addressing over length and the first and last four characters, the full name compared
+
+enum { SLOT_BITS = 9, SLOTS = 1 << SLOT_BITS, NAME_MAX_BYTES = 32, FIRST_CAP = 24 };
 static uint8_t slots[SLOTS];
 _Static_assert(N_FIELDS < 255, "ids fit the table");
 
-static unsigned slot_of(struct span s)
+static inline unsigned slot_of(struct span s)
 {
-    unsigned a = (unsigned char)s.ptr[0] | 0x20, b = (unsigned char)s.ptr[s.len - 1] | 0x20,
-             c = (unsigned char)s.ptr[s.len / 2] | 0x20;
-    return (unsigned)(s.len * 31 + a * 7 + b * 59 + c * 131) % SLOTS;
+    const unsigned char *p = (const unsigned char *)s.ptr;
+    uint64_t w = s.len >= 4 ? load_halves(s.ptr, s.len) : (uint64_t)p[0] | (uint64_t)p[s.len / 2] << 8 | (uint64_t)p[s.len - 1] << 16;
+    w = (w | WORDS_EACH_BYTE(0x20)) + s.len; // the case of letters does not count
+    return (unsigned)((w * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - SLOT_BITS));
 }
 
 __attribute__((constructor)) static void build_slots(void)
 {
     for (unsigned id = 1; id < N_FIELDS; id++) {
-        CHECK(known[id].name.len <= NAME_MAX_BYTES);
-        unsigned i = slot_of(known[id].name);
+        CHECK(names[id].len <= NAME_MAX_BYTES);
+        unsigned i = slot_of(names[id]);
         while (slots[i])
             i = (i + 1) % SLOTS;
         slots[i] = (uint8_t)id;
     }
 }
 
-enum field_id field_id_of(struct span name)
+static NOINLINE enum field_id probe(struct span name, unsigned i)
 {
-    if (name.len == 0 || name.len > NAME_MAX_BYTES)
-        return FIELD_OTHER;
-    for (unsigned i = slot_of(name); slots[i]; i = (i + 1) % SLOTS)
-        if (span_eq_ci(known[slots[i]].name, name))
+    for (; slots[i]; i = (i + 1) % SLOTS)
+        if (span_eq_ci(names[slots[i]], name))
             return (enum field_id)slots[i];
     return FIELD_OTHER;
 }
 
+enum field_id field_id_of(struct span name)
+{
+    if (name.len == 0 || name.len > NAME_MAX_BYTES)
+        return FIELD_OTHER;
+    unsigned i = slot_of(name);
+    enum field_id id = (enum field_id)slots[i];
+    // Most names are spelled as everybody does, and in the first place looked at.
+    return likely(names[id].len == name.len && bytes_eq(names[id].ptr, name.ptr, name.len)) ? id : probe(name, i);
+}
+
 struct span field_name(enum field_id id)
 {
-    return known[id].name;
+    return names[id];
 }
 
 unsigned field_flags(enum field_id id)
 {
-    return known[id].flags;
+    return flags_of[id];
 }
 
 bool field_is_written(enum field_id id)
@@ -72,31 +84,40 @@ void fields_init(struct fields *f, struct arena *arena)
     *f = (struct fields){.arena = arena};
 }
 
-static enum err append(struct fields *f, struct span name, enum field_id id, struct span value)
+static NOINLINE enum err grow_and_add(struct fields *f, enum field_id id, struct span name, struct span value)
 {
-    if (unlikely(f->n == f->cap)) {
-        uint32_t cap = f->cap ? f->cap * 2 : FIRST_CAP;
-        struct field *v = (struct field *)arena_alloc(f->arena, cap * sizeof *v);
-        if (!v)
-            return ERR_NO_MEMORY;
-        if (f->n)
-            memcpy(v, f->v, f->n * sizeof *v);
-        f->v = v;
-        f->cap = cap;
-    }
-    f->v[f->n++] = (struct field){name, value, (uint16_t)id, 0};
+    uint32_t cap = f->cap ? f->cap * 2 : FIRST_CAP;
+    struct field *v = (struct field *)arena_alloc(f->arena, cap * sizeof *v);
+    if (!v)
+        return ERR_NO_MEMORY;
+    if (f->n)
+        memcpy(v, f->v, f->n * sizeof *v);
+    f->v = v;
+    f->cap = cap;
+    return fields_add_as(f, id, name, value);
+}
+
+enum err fields_add_as(struct fields *f, enum field_id id, struct span name, struct span value)
+{
+    if (unlikely(f->n == f->cap))
+        return grow_and_add(f, id, name, value); // a call at the end leaves no registers to be saved before it
+    struct field *v = &f->v[f->n++];
+    v->name = name;
+    v->value = value;
+    v->id = (uint16_t)id;
+    v->removed = 0;
     f->present[id / 64] |= UINT64_C(1) << (id % 64);
     return ERR_OK;
 }
 
 enum err fields_add(struct fields *f, enum field_id id, struct span value)
 {
-    return append(f, known[id].name, id, value);
+    return fields_add_as(f, id, names[id], value);
 }
 
 enum err fields_add_named(struct fields *f, struct span name, struct span value)
 {
-    return append(f, name, field_id_of(name), value);
+    return fields_add_as(f, field_id_of(name), name, value);
 }
 
 static struct field *find_from(const struct fields *f, uint32_t i, enum field_id id)
@@ -176,7 +197,7 @@ enum err fields_set_named(struct fields *f, struct span name, struct span value)
 
 enum err fields_set(struct fields *f, enum field_id id, struct span value)
 {
-    return fields_set_named(f, known[id].name, value);
+    return fields_set_named(f, names[id], value);
 }
 
 struct span fields_joined(const struct fields *f, enum field_id id, struct arena *arena)
@@ -260,5 +281,5 @@ bool http_is_field_value(struct span s)
         return true;
     const char *end = s.ptr + s.len;
     bool spaced = s.ptr[0] == ' ' || s.ptr[0] == '\t' || end[-1] == ' ' || end[-1] == '\t';
-    return !spaced && scan_value(s.ptr, end) == end;
+    return !spaced && scan_value(s.ptr, s.ptr, end) == end;
 }

@@ -51,6 +51,8 @@ void fields_init(struct fields *f, struct arena *arena);
 MUST_USE enum err fields_add(struct fields *f, enum field_id id, struct span value);
 /// name may be known or not.
 MUST_USE enum err fields_add_named(struct fields *f, struct span name, struct span value);
+/// The same where the name's id is known already.
+MUST_USE enum err fields_add_as(struct fields *f, enum field_id id, struct span name, struct span value);
 /// The first field with this id, or NULL.
 struct field *fields_get(const struct fields *f, enum field_id id);
 /// The next one with the same id behind prev.

@@ -43,49 +43,71 @@ static enum err line_incomplete(const struct h1_head *h, size_t line_len, const 
     return h->fields_bytes + line_len > (size_t)limits->fields_bytes + 1 ? ERR_FIELDS_TOO_LARGE : ERR_AGAIN;
 }
 
+// The lines that have come to their end. ERR_AGAIN: the head is not among them.
+static enum err scan_lines(struct h1_head *h, const char *buf, size_t len, bool is_request, const struct h1_limits *limits)
+{
+    struct scan_lines lines = scan_lines_of(buf + h->scanned, buf + len);
+    const char *lf;
+    while ((lf = scan_lines_next(&lines))) {
+        size_t eol = (size_t)(lf - buf);
+        if (eol == h->line_start || buf[eol - 1] != '\r')
+            return h->n_lines ? ERR_BAD_FIELD : ERR_BAD_REQUEST_LINE;
+        enum err e = line_complete(h, eol - 1 - h->line_start, is_request, limits);
+        h->line_start = (uint32_t)eol + 1;
+        if (e != ERR_AGAIN)
+            return e;
+    }
+    h->scanned = (uint32_t)len;
+    return ERR_AGAIN;
+}
+
 enum err h1_head_scan(struct h1_head *h, const char *buf, size_t len, bool is_request, const struct h1_limits *limits)
 {
     // What is no HTTP at all (a TLS hello, say) is told by its first byte.
     if (h->scanned == 0 && len && buf[0] != '\r' && !http_is_tchar((unsigned char)buf[0]))
         return ERR_BAD_REQUEST_LINE;
-    for (;;) {
-        const char *p = len > h->scanned ? (const char *)memchr(buf + h->scanned, '\n', len - h->scanned) : NULL;
-        if (!p) {
-            h->scanned = (uint32_t)len;
-            return line_incomplete(h, len - h->line_start, limits);
-        }
-        size_t eol = (size_t)(p - buf);
-        if (eol == h->line_start || buf[eol - 1] != '\r')
-            return h->n_lines ? ERR_BAD_FIELD : ERR_BAD_REQUEST_LINE;
-        enum err e = line_complete(h, eol - 1 - h->line_start, is_request, limits);
-        h->scanned = h->line_start = (uint32_t)eol + 1;
-        if (e == ERR_OK)
-            h->end = (uint32_t)eol + 1;
-        if (e != ERR_AGAIN)
-            return e;
-    }
+    struct h1_head now = *h; // in registers while lines go by
+    enum err e = scan_lines(&now, buf, len, is_request, limits);
+    if (e == ERR_OK)
+        now.end = now.line_start;
+    *h = now;
+    return e == ERR_AGAIN ? line_incomplete(h, len - h->line_start, limits) : e;
 }
 
 // ---- Lines
+
+// What the table knows has been compared octet for octet, so it is a token.
+static bool is_name(enum field_id id, struct span name)
+{
+    return id != FIELD_OTHER || http_is_token(name);
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
 
 enum err h1_lines_parse(struct span lines, struct fields *ret)
 {
     const char *p = lines.ptr, *end = p + lines.len;
     while (p < end && *p != '\r') {
-        const char *name = p;
-        while (p < end && http_is_tchar((unsigned char)*p))
-            p++;
-        if (p == name || p == end || *p != ':')
-            return ERR_BAD_FIELD; // also obs-fold, and white space before the colon
-        struct span n = span_of(name, (size_t)(p - name));
-        p++;
-        while (p < end && (*p == ' ' || *p == '\t'))
-            p++;
-        const char *value = p;
-        p = scan_value(p, end);
+        const char *colon = scan_near(p, end, ':');
+        if (!colon)
+            return ERR_BAD_FIELD;
+        struct span name = span_of(p, (size_t)(colon - p));
+        enum field_id id = field_id_of(name);
+        if (!is_name(id, name))
+            return ERR_BAD_FIELD; // also obs-fold, white space before the colon, and a line without one
+        const char *value = colon + 1;
+        while (value < end && is_blank(*value))
+            value++;
+        p = scan_value(lines.ptr, value, end);
         if (end - p < 2 || p[0] != '\r' || p[1] != '\n')
             return ERR_BAD_FIELD;
-        enum err e = fields_add_named(ret, n, span_trim(span_of(value, (size_t)(p - value))));
+        const char *value_end = p;
+        while (value_end > value && is_blank(value_end[-1]))
+            value_end--;
+        enum err e = fields_add_as(ret, id, name, span_of(value, (size_t)(value_end - value)));
         if (e)
             return e;
         p += 2;

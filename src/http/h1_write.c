@@ -20,21 +20,44 @@ void h1_put_dec(struct h1_out *o, uint64_t v)
     h1_put(o, span_of(text, num_put_dec(text, v)));
 }
 
-void h1_put_field(struct h1_out *o, struct span name, struct span value)
+// Names and values are short, and there are many: a call for each would cost more than the copying.
+static inline char *copy(char *o, struct span s)
+{
+    const char *p = s.ptr;
+    size_t n = s.len;
+    if (n >= 16) {
+        for (size_t i = 0; i + 16 < n; i += 16)
+            memcpy(o + i, p + i, 16);
+        memcpy(o + n - 16, p + n - 16, 16);
+    } else if (n >= 8) {
+        memcpy(o, p, 8);
+        memcpy(o + n - 8, p + n - 8, 8);
+    } else if (n >= 4) {
+        memcpy(o, p, 4);
+        memcpy(o + n - 4, p + n - 4, 4);
+    } else {
+        for (size_t i = 0; i < n; i++)
+            o[i] = p[i];
+    }
+    return o + n;
+}
+
+static inline void put_field(struct h1_out *o, struct span name, struct span value)
 {
     if (unlikely((size_t)(o->end - o->next) < name.len + value.len + 4)) {
         o->full = true;
         return;
     }
-    char *p = o->next;
-    memcpy(p, name.ptr, name.len);
-    p += name.len;
+    char *p = copy(o->next, name);
     *p++ = ':', *p++ = ' ';
-    if (value.len)
-        memcpy(p, value.ptr, value.len);
-    p += value.len;
+    p = copy(p, value);
     *p++ = '\r', *p++ = '\n';
     o->next = p;
+}
+
+void h1_put_field(struct h1_out *o, struct span name, struct span value)
+{
+    put_field(o, name, value);
 }
 
 static bool goes_out(const struct field *f)
@@ -42,36 +65,42 @@ static bool goes_out(const struct field *f)
     return !f->removed && (f->id == FIELD_OTHER || field_is_written((enum field_id)f->id));
 }
 
+static void put_fields_from(struct h1_out *out, const struct fields *f, uint32_t from)
+{
+    struct h1_out o = *out; // in registers: what is written could be out itself, as far as the compiler knows
+    for (uint32_t i = from; i < f->n; i++)
+        if (goes_out(&f->v[i]))
+            put_field(&o, f->v[i].name, f->v[i].value);
+    *out = o;
+}
+
 void h1_put_fields(struct h1_out *o, const struct fields *f)
 {
-    for (uint32_t i = 0; i < f->n; i++)
-        if (goes_out(&f->v[i]))
-            h1_put_field(o, f->v[i].name, f->v[i].value);
+    put_fields_from(o, f, 0);
 }
 
 void h1_put_response_fields(struct h1_out *o, const struct response *r)
 {
-    uint32_t from = r->lines.ptr ? r->n_lines : 0;
     h1_put(o, r->lines);
-    for (uint32_t i = from; i < r->fields.n; i++)
-        if (goes_out(&r->fields.v[i]))
-            h1_put_field(o, r->fields.v[i].name, r->fields.v[i].value);
+    put_fields_from(o, &r->fields, r->lines.ptr ? r->n_lines : 0);
+}
+
+static size_t size_from(const struct fields *f, uint32_t from)
+{
+    size_t n = 0;
+    for (uint32_t i = from; i < f->n; i++)
+        n += f->v[i].name.len + f->v[i].value.len + 4;
+    return n;
 }
 
 size_t h1_response_fields_size(const struct response *r)
 {
-    size_t n = r->lines.len;
-    for (uint32_t i = r->lines.ptr ? r->n_lines : 0; i < r->fields.n; i++)
-        n += r->fields.v[i].name.len + r->fields.v[i].value.len + 4;
-    return n;
+    return r->lines.len + size_from(&r->fields, r->lines.ptr ? r->n_lines : 0);
 }
 
 size_t h1_fields_size(const struct fields *f)
 {
-    size_t n = 0;
-    for (uint32_t i = 0; i < f->n; i++)
-        n += f->v[i].name.len + f->v[i].value.len + 4;
-    return n;
+    return size_from(f, 0);
 }
 
 void h1_put_request_line(struct h1_out *o, struct span method, struct span target)
