@@ -175,6 +175,8 @@ enum err chunkq_append(struct chunkq *q, struct chunk *chunk, const char *ptr, s
 
 enum err chunkq_prepend(struct chunkq *q, struct chunk *chunk, const char *ptr, size_t len)
 {
+    if (q->n == 0)
+        return chunkq_append(q, chunk, ptr, len); // nothing to be moved for its sake
     if (len == 0)
         return ERR_OK;
     enum err e = reserve(q, true);

@@ -68,7 +68,8 @@ void chunkq_init(struct chunkq *q);
 void chunkq_clear(struct chunkq *q);
 static inline void chunkq_fini(struct chunkq *q)
 {
-    chunkq_clear(q);
+    if (q->n || q->v != q->inline_)
+        chunkq_clear(q);
 }
 /// Appends len bytes at ptr inside chunk, taking a reference of its own (chunk NULL: borrowed memory). Empty
 /// runs are ignored; a run that goes on where the last segment ends is merged with it.

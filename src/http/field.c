@@ -22,6 +22,7 @@ static const uint8_t flags_of[N_FIELDS] = {
 
 enum { SLOT_BITS = 9, SLOTS = 1 << SLOT_BITS, NAME_MAX_BYTES = 32, FIRST_CAP = 24 };
 static uint8_t slots[SLOTS];
+static uint64_t hop_fields[(N_FIELDS + 63) / 64]; // as in struct fields
 _Static_assert(N_FIELDS < 255, "ids fit the table");
 
 static inline unsigned slot_of(struct span s)
@@ -40,6 +41,7 @@ __attribute__((constructor)) static void build_slots(void)
         while (slots[i])
             i = (i + 1) % SLOTS;
         slots[i] = (uint8_t)id;
+        hop_fields[id / 64] |= (uint64_t)(flags_of[id] & FIELD_HOP ? 1 : 0) << (id % 64);
     }
 }
 
@@ -136,6 +138,14 @@ struct field *fields_get(const struct fields *f, enum field_id id)
 struct field *fields_next(const struct fields *f, const struct field *prev)
 {
     return find_from(f, (uint32_t)(prev - f->v) + 1, (enum field_id)prev->id);
+}
+
+bool fields_may_have_hop(const struct fields *f)
+{
+    uint64_t any = 0;
+    for (size_t i = 0; i < ARRAY_LEN(hop_fields); i++)
+        any |= f->present[i] & hop_fields[i];
+    return any != 0;
 }
 
 static struct field *find_named(const struct fields *f, uint32_t i, enum field_id id, struct span name)

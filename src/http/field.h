@@ -66,6 +66,8 @@ static inline bool fields_may_have(const struct fields *f, enum field_id id)
 {
     return f->present[id / 64] >> (id % 64) & 1;
 }
+/// Whether one that is meant for one hop (FIELD_HOP) may be among them.
+bool fields_may_have_hop(const struct fields *f);
 unsigned fields_count(const struct fields *f, enum field_id id);
 void fields_remove(struct fields *f, enum field_id id);
 void fields_remove_named(struct fields *f, struct span name);

@@ -153,8 +153,10 @@ void h1_strip_hop_fields(struct fields *f)
                     fields_remove_named(f, item);
         }
     }
+    if (!fields_may_have_hop(f))
+        return;
     for (uint32_t i = 0; i < f->n; i++)
-        if (f->v[i].id != FIELD_OTHER && field_flags((enum field_id)f->v[i].id) & FIELD_HOP)
+        if (field_flags((enum field_id)f->v[i].id) & FIELD_HOP)
             f->v[i].removed = 1;
 }
 

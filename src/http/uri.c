@@ -12,39 +12,50 @@ enum { HOST_MAX_BYTES = 253, LABEL_MAX_BYTES = 63 };
 
 static bool is_dotted_quad(struct span s)
 {
-    unsigned parts = 0;
-    while (s.ptr) {
-        struct span part = span_cut(&s, '.');
-        uint64_t v;
-        if (part.len > 3 || (part.len > 1 && part.ptr[0] == '0') || !num_parse_dec(part, 255, &v))
+    unsigned dots = 0, digits = 0, v = 0;
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.ptr[i];
+        if (ascii_is_digit(c)) {
+            if (digits++ && v == 0)
+                return false; // 01
+            v = v * 10 + c - '0';
+            if (v > 255)
+                return false;
+        } else if (c == '.' && digits && dots < 3) {
+            dots++;
+            digits = v = 0;
+        } else {
             return false;
-        parts++;
+        }
     }
-    return parts == 4;
+    return dots == 3 && digits;
 }
 
-static bool is_host_char(unsigned char c)
-{
-    return ascii_is_alnum(c) || c == '-' || c == '.' || c == '_' || c == '~';
-}
+enum { HOST_BAD, HOST_CHAR, HOST_UPPER, HOST_DOT };
+static const uint8_t host_class[256] = {
+    ['0' ... '9'] = HOST_CHAR, ['a' ... 'z'] = HOST_CHAR, ['-'] = HOST_CHAR, ['_'] = HOST_CHAR, ['~'] = HOST_CHAR,
+    ['A' ... 'Z'] = HOST_UPPER, ['.'] = HOST_DOT,
+};
 
 static enum err parse_name(struct span s, struct arena *a, struct authority *ret)
 {
     bool upper = false;
-    size_t label = 0;
+    size_t label = 0; // where it begins
     if (s.len && s.ptr[s.len - 1] == '.')
         s.len--;
     if (s.len == 0 || s.len > HOST_MAX_BYTES || s.ptr[s.len - 1] == '.')
         return ERR_BAD_HOST;
     for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.ptr[i];
-        if (!is_host_char(c))
+        uint8_t k = host_class[(unsigned char)s.ptr[i]];
+        if (likely(k == HOST_CHAR))
+            continue;
+        if (k == HOST_BAD || (k == HOST_DOT && (i == label || i - label > LABEL_MAX_BYTES)))
             return ERR_BAD_HOST;
-        label = c == '.' ? 0 : label + 1;
-        if (label > LABEL_MAX_BYTES || (c == '.' && (i == 0 || s.ptr[i - 1] == '.')))
-            return ERR_BAD_HOST;
-        upper |= c != ascii_lower(c);
+        label = k == HOST_DOT ? i + 1 : label;
+        upper |= k == HOST_UPPER;
     }
+    if (s.len - label > LABEL_MAX_BYTES)
+        return ERR_BAD_HOST;
     ret->host = s;
     if (upper) {
         char *p = arena_bytes(a, s.len);
@@ -114,11 +125,11 @@ enum err authority_parse(struct span s, struct arena *a, struct authority *ret)
 
 // ---- Paths
 
-enum { P_OK = 0, P_BAD, P_ENCODE, P_PERCENT, P_SLASH };
+enum { P_OK = 0, P_BAD, P_ENCODE, P_PERCENT, P_SLASH, P_SEMICOLON };
 static const uint8_t path_class[256] = {
     [0 ... 0x20] = P_BAD, ['"'] = P_ENCODE, ['#'] = P_BAD,   ['%'] = P_PERCENT, ['/'] = P_SLASH,  ['<'] = P_ENCODE,
     ['>'] = P_ENCODE,     ['?'] = P_BAD,    ['['] = P_ENCODE, ['\\'] = P_BAD,   [']'] = P_ENCODE, ['^'] = P_ENCODE,
-    ['`'] = P_ENCODE,     ['{'] = P_ENCODE, ['|'] = P_ENCODE, ['}'] = P_ENCODE, [0x7f ... 0xff] = P_BAD,
+    ['`'] = P_ENCODE,     ['{'] = P_ENCODE, ['|'] = P_ENCODE, ['}'] = P_ENCODE, [0x7f ... 0xff] = P_BAD, [';'] = P_SEMICOLON,
 };
 
 static bool is_unreserved(unsigned char c)
@@ -129,12 +140,12 @@ static bool is_unreserved(unsigned char c)
 // Canonical already: nothing to encode or decode, and no segment that begins with a dot.
 static bool is_canonical(struct span s)
 {
-    unsigned char before = 0;
     for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.ptr[i], k = path_class[c];
-        if ((k && k != P_SLASH) || (c == '.' && before == '/'))
+        uint8_t k = path_class[(unsigned char)s.ptr[i]];
+        if (likely(k == P_OK))
+            continue;
+        if ((k != P_SLASH && k != P_SEMICOLON) || (k == P_SLASH && i + 1 < s.len && s.ptr[i + 1] == '.'))
             return false;
-        before = c;
     }
     return true;
 }
@@ -266,9 +277,22 @@ enum err path_normalise(struct span path, struct arena *a, struct span *ret)
     return e;
 }
 
+// Nobody reads it in another way.
+static bool is_unambiguous(struct span s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        uint8_t k = path_class[(unsigned char)s.ptr[i]];
+        if (likely(k == P_OK))
+            continue;
+        if (k == P_PERCENT || k == P_SEMICOLON || (k == P_SLASH && i + 1 < s.len && s.ptr[i + 1] == '/'))
+            return false;
+    }
+    return true;
+}
+
 enum err path_loose(struct span path, struct arena *a, struct span *ret)
 {
-    if (span_find(path, ';') == path.len && span_find(path, '%') == path.len && span_find_span(path, SPAN("//")) > path.len) {
+    if (likely(is_unambiguous(path))) {
         *ret = path;
         return ERR_OK;
     }

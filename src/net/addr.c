@@ -78,19 +78,28 @@ static size_t put(char *out, struct span s)
     return s.len;
 }
 
+static char *put_octet(char *o, unsigned v)
+{
+    if (v >= 100)
+        *o++ = (char)('0' + v / 100);
+    if (v >= 10)
+        *o++ = (char)('0' + v / 10 % 10);
+    *o++ = (char)('0' + v % 10);
+    return o;
+}
+
 size_t addr_format_ip(const struct addr *a, char out[ADDR_IP_TEXT_MAX])
 {
     if (a->family == AF_UNIX)
         return put(out, SPAN("unix"));
     if (a->family == AF_INET) {
-        size_t n = 0;
-        for (unsigned i = 0; i < 4; i++) {
-            if (i)
-                out[n++] = '.';
-            n += num_put_dec(out + n, a->v4[i]);
+        char *o = put_octet(out, a->v4[0]);
+        for (unsigned i = 1; i < 4; i++) {
+            *o++ = '.';
+            o = put_octet(o, a->v4[i]);
         }
-        out[n] = '\0';
-        return n;
+        *o = '\0';
+        return (size_t)(o - out);
     }
     if (!addr_is_ip(a) || !inet_ntop(a->family, a->v6, out, ADDR_IP_TEXT_MAX))
         return put(out, SPAN("-"));

@@ -29,13 +29,14 @@ const char *phase_name(enum phase p)
 
 static enum err run_phases(struct exchange *x)
 {
+    const bool timed = x->gen->keeps_history;
     for (unsigned p = 0; p < N_PHASES; p++) {
         if (x->answer != ANSWER_NONE && !phases[p].once_answered)
             continue;
         x->phase = (enum phase)p;
-        uint64_t begun = x->gen->keeps_history ? loop_clock_us() : 0;
+        uint64_t begun = timed ? loop_clock_us() : 0;
         enum err e = phases[p].run(x);
-        if (x->gen->keeps_history)
+        if (timed)
             x->phase_us[p] = (uint32_t)MIN(loop_clock_us() - begun + 1, (uint64_t)UINT32_MAX);
         if (e)
             return e;

@@ -8,10 +8,18 @@
 #include "io/loop.h"
 
 static _Thread_local struct {
-    struct hash_key key[2];
-    uint64_t n;
+    struct hash_key key;
+    uint64_t n, other; // counted up, from 0 and from where chance will have it
     bool ready;
 } state;
+
+// A bijection (the finaliser of splitmix64, Steele et al. 2014): what goes in once comes out once.
+static uint64_t scatter(uint64_t v)
+{
+    v = (v ^ v >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    v = (v ^ v >> 27) * UINT64_C(0x94d049bb133111eb);
+    return v ^ v >> 31;
+}
 
 // The sixteen digits of v, all at once: each nibble in an octet of its own, then those from ten on moved up
 // to the letters.
@@ -35,14 +43,15 @@ struct span request_id_make(struct arena *a)
     if (!p)
         return SPAN_NONE;
     if (!state.ready) {
-        loop_random(state.key, sizeof state.key);
+        loop_random(&state.key, sizeof state.key);
+        loop_random(&state.other, sizeof state.other);
         state.ready = true;
     }
     state.n++;
-    struct span counter = span_of((const char *)&state.n, sizeof state.n);
-    uint64_t v[2] = {hash_keyed_with(&state.key[0], counter), hash_keyed_with(&state.key[1], counter)};
-    put_hex(p, v[0]);
-    put_hex(p + 16, v[1]);
+    state.other++;
+    // The first half cannot be guessed; the second one does not come twice on this thread.
+    put_hex(p, hash_keyed_with(&state.key, span_of((const char *)&state.n, sizeof state.n)));
+    put_hex(p + 16, scatter(state.other));
     return span_of(p, REQUEST_ID_BYTES);
 }
 

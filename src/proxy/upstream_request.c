@@ -290,7 +290,7 @@ static enum err replace_all(const struct exchange *x, const struct field_op *op,
     return e;
 }
 
-enum err field_ops_apply(const struct exchange *x, const struct field_ops *ops, bool on_response, struct fields *f)
+enum err field_ops_run(const struct exchange *x, const struct field_ops *ops, bool on_response, struct fields *f)
 {
     enum err e = ERR_OK;
     for (unsigned i = 0; i < ops->n && !e; i++) {

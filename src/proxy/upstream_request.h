@@ -10,8 +10,12 @@
 MUST_USE enum err upstream_request_build(struct exchange *x);
 /// Path and query as they go upstream, behind `strip` and `rewrite`. ERR_NO_MEMORY; ERR_BAD_TARGET where a rewrite makes no path.
 MUST_USE enum err upstream_target(struct exchange *x, struct span *ret_path, struct span *ret_query);
+MUST_USE enum err field_ops_run(const struct exchange *x, const struct field_ops *ops, bool on_response, struct fields *f);
 /// Applies `set`, `add`, `remove` and `replace` statements for requests or responses.
-MUST_USE enum err field_ops_apply(const struct exchange *x, const struct field_ops *ops, bool on_response, struct fields *f);
+static inline MUST_USE enum err field_ops_apply(const struct exchange *x, const struct field_ops *ops, bool on_response, struct fields *f)
+{
+    return likely(ops->n == 0) ? ERR_OK : field_ops_run(x, ops, on_response, f);
+}
 /// Appends ourselves to Via (RFC 9110 7.6.3).
 MUST_USE enum err via_append(struct fields *f, struct arena *a, enum http_version received);
 

@@ -422,9 +422,7 @@ void client_conn_close(struct client_conn *c)
 // One request. True: the connection goes on.
 static bool serve_one(struct client_h1 *h, struct h1_head *head, struct arena *a)
 {
-    struct request req;
-    memset(&req, 0, sizeof req);
-    fields_init(&req.fields, a);
+    struct request req; // parsing sets all of it, however that ends
     stream_begin(h, &req);
     struct span b = h1_input_span(&h->input);
     h->stream.head_bytes_in = head->end;

@@ -155,8 +155,6 @@ static enum err h1_read_head(struct upstream_stream *s, struct arena *a, uint64_
         s->any_byte = true;
     }
     struct span b = h1_input_span(&u->input);
-    memset(ret, 0, sizeof *ret);
-    fields_init(&ret->fields, a);
     enum err e = h1_parse_response(b.ptr, &head, u->method, a, ret);
     if (e)
         return fail(u, head_failed(u, e));
