@@ -81,6 +81,23 @@ struct cache *cache_find(struct span name)
     return c;
 }
 
+// What an empty shard keeps for the next content.
+static void give_back(struct cache *c)
+{
+    for (unsigned i = 0; i < CACHE_SHARDS; i++) {
+        struct shard *s = &c->shards[i];
+        pthread_mutex_lock(&s->lock);
+        if (s->n_entries == 0) {
+            cache_charge(c, s->buckets ? -(int64_t)(s->n_buckets * sizeof(struct cache_entry *) + MEM_OVERHEAD) : 0);
+            mem_free(s->buckets);
+            s->buckets = NULL;
+            s->n_buckets = 0;
+            sketch_fini(&s->sketch);
+        }
+        pthread_mutex_unlock(&s->lock);
+    }
+}
+
 void cache_close(struct cache *c)
 {
     if (!c)
@@ -90,8 +107,10 @@ void cache_close(struct cache *c)
     if (last)
         atomic_store(&c->disk, NULL); // idle
     pthread_mutex_unlock(&registry_lock);
-    if (last)
+    if (last) {
         cache_forget_all(c);
+        give_back(c);
+    }
 }
 
 void cache_each_ever(void (*fn)(void *arg, struct cache *c), void *arg)

@@ -193,14 +193,14 @@ static bool vary_is_all(const struct fields *f)
     return false;
 }
 
-static enum storable judge_request(const struct request *req)
+static enum storable judge_request(const struct request *req, const struct freshness_policy *p)
 {
     struct cache_control c;
     if (req->method != METHOD_GET)
         return STORABLE_REQUEST_METHOD;
     if (req->framing.kind != FRAMING_NONE && !(req->framing.kind == FRAMING_LENGTH && req->framing.length == 0))
         return STORABLE_REQUEST_CONTENT;
-    if (!fields_may_have(&req->fields, FIELD_CACHE_CONTROL))
+    if (p->ignores_request || !fields_may_have(&req->fields, FIELD_CACHE_CONTROL))
         return STORABLE_YES;
     cache_control_parse(&req->fields, &c);
     return c.no_store ? STORABLE_REQUEST_NO_STORE : STORABLE_YES;
@@ -239,7 +239,7 @@ enum storable freshness_judge(const struct request *req, const struct response *
     bool targeted;
     freshness_directives(&resp->fields, a, &c, &targeted);
     bool is_explicit = compute(resp, &c, targeted, policy, (struct times){sent_ms, received_ms}, ret);
-    enum storable s = judge_request(req);
+    enum storable s = judge_request(req, policy);
     if (!s && !is_storable_status(resp->status))
         s = STORABLE_STATUS;
     if (!s)

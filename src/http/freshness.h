@@ -19,6 +19,7 @@ struct freshness_policy {
     int64_t override_s;               // in place of every lifetime that the origin says; CACHE_SECONDS_NONE: none
     int64_t stale_while_revalidate_s; // where the origin says none; CACHE_SECONDS_NONE: none
     int64_t stale_if_error_s;
+    bool ignores_request; // its directives make no difference
 };
 
 /// Why a response is not stored. The names are `weir why`'s.

@@ -113,7 +113,7 @@ static void apply(struct builder *b, const struct conf_stmt *block, struct cache
     if (over)
         u->policy.override_s = (int64_t)MIN(over->args[0].num / 1000, (uint64_t)CACHE_SECONDS_MAX);
     if (directives)
-        u->ignore_directives = span_eq(directives->args[0].text, SPAN("ignore"));
+        u->ignore_directives = u->policy.ignores_request = span_eq(directives->args[0].text, SPAN("ignore"));
     if (conf_child(block, CONF_CACHE_PURGE))
         build_purge(b, conf_child(block, CONF_CACHE_PURGE), u);
     if (uses)

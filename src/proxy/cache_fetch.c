@@ -38,6 +38,7 @@ struct cache_job {
     struct cache_flight *flight;
     struct cache_object *stale;
     bool wants_part;           // the request's range goes on
+    bool conditions_pass;      // so do its conditions
     struct cache_object *part; // what there is of it already
     // Toward the leader
     struct exchange *leader; // NULL: there is none (any more)
@@ -76,11 +77,11 @@ static bool keep_span(struct arena *a, struct span *s)
     return !s->ptr || arena_dup(a, *s, s);
 }
 
-// Conditions and ranges are answered here, from what is stored; unless a part is all that is wanted.
+// Conditions and ranges are answered here, from what is stored; unless a part is all that is wanted, or nothing is likely to be stored.
 static bool is_ours(const struct cache_job *j, uint16_t id)
 {
-    bool range = id == FIELD_IF_RANGE || id == FIELD_RANGE;
-    return id == FIELD_IF_NONE_MATCH || id == FIELD_IF_MODIFIED_SINCE || (range && !j->wants_part);
+    bool range = id == FIELD_IF_RANGE || id == FIELD_RANGE, condition = id == FIELD_IF_NONE_MATCH || id == FIELD_IF_MODIFIED_SINCE;
+    return (condition && !j->conditions_pass) || (range && !j->wants_part);
 }
 
 static bool copy_request(struct cache_job *j, const struct request *from)
@@ -184,6 +185,7 @@ static struct cache_job *job_new(struct exchange *x, struct cache_flight *flight
     j->refs = 1;
     j->use = x->cached->use;
     j->wants_part = wants_part;
+    j->conditions_pass = x->cached->conditions_pass && !stale;
     bool ok = copy_exchange(j, x) && copy_request(j, x->req);
     if (ok && stale) {
         j->stale = cache_object_ref(stale);
@@ -639,6 +641,8 @@ void cache_fetch_behind(struct exchange *x, struct cache_flight *flight, struct 
         atomic_store_explicit(&stale->revalidating, false, memory_order_relaxed);
         return;
     }
+    j->req.method = METHOD_GET; // whoever asks with HEAD: its answer would be of no use
+    j->req.method_text = SPAN("GET");
     if (!start(j)) {
         end_flight(j, FLIGHT_ORPHAN, NULL, ERR_OK);
         atomic_store_explicit(&stale->revalidating, false, memory_order_relaxed);

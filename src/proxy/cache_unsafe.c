@@ -56,9 +56,12 @@ static void update_by_head(struct exchange *x)
     struct cache_object *old = cache_lookup(c->use->cache, &c->key, &x->req->fields, x->arena, &known);
     int64_t now = (int64_t)loop_wall_ms();
     if (old && old->status == 200 && !old->has_range && cache_body_is_whole(old->body)) {
-        struct cache_object *o = is_same(x, old) ? cache_update(x, c->use, old, now, now) : NULL;
-        if (!o)
+        bool same = is_same(x, old);
+        struct cache_object *o = same ? cache_update(x, c->use, old, now, now) : NULL;
+        if (!same)
             atomic_store_explicit(&old->soft_purged, true, memory_order_relaxed);
+        else if (!o)
+            cache_remove(c->use->cache, old); // by what it says now it may not be stored
         else
             (void)cache_replace(c->use->cache, old, o);
         cache_object_unref(o);

@@ -18,6 +18,7 @@ struct cached {
     struct cache_key key;
     struct cache_control directives; // the request's
     bool has_directives;             // they count, and there are some
+    bool conditions_pass;            // the request's own are for the origin: its answer is not likely to be stored
     int64_t now_ms; // since 1970, when it was looked for
     // How it went
     enum cache_fwd fwd; // FWD_NONE: a hit

@@ -145,6 +145,7 @@ static enum err fetch(struct exchange *x, struct cache_object *o)
     struct cached *c = x->cached;
     bool alone = is_known_private(o) || c->fwd == FWD_REQUEST || fields_get(&x->req->fields, FIELD_AUTHORIZATION);
     struct cache_object *stale = o && !cache_object_is_note(o) && !o->has_range ? cache_object_ref(o) : NULL;
+    c->conditions_pass = is_known_private(o);
     if (c->directives.only_if_cached) {
         cache_object_unref(stale);
         cache_object_unref(o);

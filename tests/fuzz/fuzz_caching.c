@@ -40,7 +40,7 @@ static void structured(struct span s)
 
 static void judge(const struct request *req, const struct response *resp, struct arena *a)
 {
-    static const struct freshness_policy none = {NULL, 0, CACHE_SECONDS_NONE, CACHE_SECONDS_NONE, CACHE_SECONDS_NONE};
+    static const struct freshness_policy none = {NULL, 0, CACHE_SECONDS_NONE, CACHE_SECONDS_NONE, CACHE_SECONDS_NONE, false};
     const int64_t now_ms = INT64_C(1700000000500);
     struct cache_control q;
     struct freshness f;

@@ -189,6 +189,19 @@ def test_conditions_of_a_client_do_not_spoil_what_is_stored(cache):
     assert get(w).body == b"answer 1" and len(o.requests) == 1
 
 
+def test_conditions_go_on_where_nothing_is_stored(cache):
+    """A browser's own copy of a private page is validated by its origin, once it is known that the page is private."""
+    def serve(x):
+        same = x.request.fields.get("If-None-Match") == '"e"'
+        x.reply(304 if same else 200, b"" if same else b"page", [("Cache-Control", "private"), ("ETag", '"e"')])
+    w, o = cache(serve)
+    assert get(w).body == b"page"
+    assert get(w, fields=[("If-None-Match", '"e"')]).status == 304
+    assert o.requests[-1].fields.get("If-None-Match") == '"e"'
+    assert get(w, fields=[("If-None-Match", '"f"')]).body == b"page"
+    assert get(w).body == b"page"
+
+
 def test_vary(cache):
     w, o = cache(Script(FRESH, ("Vary", "Accept-Language, X-A")))
     assert get(w, fields=[("Accept-Language", "en, de")]).body == b"answer 1"
@@ -593,6 +606,7 @@ def test_statements_about_storing(cache):
     assert get(w, "/twice/x").body != get(w, "/twice/x").body
     assert status_of(get(w, "/twice/x")).startswith("weir; hit")
     assert get(w, "/deaf/x").body == get(w, "/deaf/x", fields=[("Cache-Control", "no-cache")]).body
+    assert "stored" in status_of(get(w, "/deaf/y", fields=[("Cache-Control", "no-store")])) and status_of(get(w, "/deaf/y")).startswith("weir; hit")
     o.handler = Script(("Cache-Control", "no-cache"))
     assert get(w, "/over/x").body == get(w, "/over/x").body
     o.handler = Script(status=404)

@@ -8,7 +8,7 @@ static struct arena a;
 static const int64_t now_ms = INT64_C(1700000000500); // Tue, 14 Nov 2023 22:13:20 GMT and a half
 static const char *const now_date = "Tue, 14 Nov 2023 22:13:20 GMT", *const hour_later = "Tue, 14 Nov 2023 23:13:20 GMT",
                          *const hour_ago = "Tue, 14 Nov 2023 21:13:20 GMT";
-static const struct freshness_policy none = {NULL, 0, CACHE_SECONDS_NONE, CACHE_SECONDS_NONE, CACHE_SECONDS_NONE};
+static const struct freshness_policy none = {NULL, 0, CACHE_SECONDS_NONE, CACHE_SECONDS_NONE, CACHE_SECONDS_NONE, false};
 
 struct message {
     struct request req;
@@ -132,7 +132,7 @@ static void operators_word(void **state)
     (void)state;
     static const uint16_t errors[] = {404, 503};
     static const struct freshness_ttl ttls[] = {{10, errors, 2}, {120, NULL, 0}};
-    struct freshness_policy p = {ttls, 2, CACHE_SECONDS_NONE, 5, 6};
+    struct freshness_policy p = {ttls, 2, CACHE_SECONDS_NONE, 5, 6, false};
     struct freshness f;
     assert_int_equal(judge(404, (const char *const[]){NULL}, &p, &f), STORABLE_YES);
     assert_int_equal(f.lifetime_ms, 10000);
