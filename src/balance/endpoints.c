@@ -2,6 +2,7 @@
 #include "balance/endpoints.h"
 
 #include "balance/connecting.h"
+#include "balance/pool.h"
 #include "balance/registry.h"
 #include "base/check.h"
 #include "base/hash.h"
@@ -206,6 +207,31 @@ enum err endpoints_adopt(struct endpoints *es, const struct addr *a, uint64_t tl
     e->n_conns++;
     es->n_active++;
     return ERR_OK;
+}
+
+void endpoints_dedicate(struct upstream_conn *u, const struct pool *p, struct member *m)
+{
+    u->member = m;
+    if (likely(!p->max_connections))
+        member_connected(m); // else it has been since before it was opened
+    u->exchanges_max = p->proxy_protocol ? 1 : p->connection_requests;
+    if (p->connection_age_ms)
+        u->expires_ms = loop_now_ms() + p->connection_age_ms;
+}
+
+unsigned endpoints_ready(const struct endpoints *es, const struct addr *a, uint64_t tls)
+{
+    const struct endpoint *e = es->table[bucket_of(es, a, tls)];
+    unsigned n = 0;
+    while (e && (e->tls != tls || !addr_eq(&e->addr, a)))
+        e = e->next;
+    if (!e)
+        return 0;
+    LIST_FOREACH (it, &e->idle)
+        n += loop_now_ms() < container_of(it, struct upstream_conn, node)->expires_ms;
+    LIST_FOREACH (it, &e->shared)
+        n += upstream_h2_has_room(container_of(it, struct upstream_conn, node));
+    return n;
 }
 
 void endpoints_drop_idle(struct endpoints *es)

@@ -41,6 +41,7 @@ enum { TIER_MAIN, LEVELS_MAX = 4, TIERS_MAX = 2 * LEVELS_MAX };
 struct targets {
     _Atomic unsigned refs;
     unsigned n_tiers;
+    uint64_t serial; // no others ever had it
     struct tier tiers[TIERS_MAX];
     struct arena arena;
 };

@@ -130,6 +130,20 @@ static void parse_connections(struct pool *p, const struct conf *c, const struct
     p->identity = hash_fast(p->name) | 1;
 }
 
+static void parse_pre_open(struct pool *p, const struct conf *c, const struct conf_stmt *pool, struct conf_diags *d)
+{
+    const struct conf_stmt *s = conf_child(pool, CONF_PRE_OPEN);
+    if (!s)
+        return;
+    p->pre_open = (unsigned)s->args[0].num;
+    if (p->max_connections)
+        conf_error(d, c, &s->pos, "`pre-open` does not go with `max-connections`: what one thread holds ready another could not use");
+    if (p->proxy_protocol)
+        conf_error(d, c, &s->pos, "`pre-open` does not go with `proxy-protocol`: a connection begins with the address of its client");
+    if ((uint64_t)p->pre_open * p->n_servers > p->max_idle)
+        conf_error(d, c, &s->pos, "%u connections to each of %u servers are more than `max-idle` keeps (%u a thread)", p->pre_open, p->n_servers, p->max_idle);
+}
+
 static void parse_rules(struct pool *p, const struct conf_stmt *stmt)
 {
     const struct conf_stmt *retry = conf_child(stmt, CONF_RETRY), *eject = conf_child(stmt, CONF_EJECT), *max = conf_child(stmt, CONF_MAX_REQUESTS);
@@ -185,6 +199,7 @@ struct pool *pool_new(const struct conf *c, const struct conf_stmt *stmt, struct
         return NULL;
     parse_rules(p, stmt);
     parse_connections(p, c, stmt, diags);
+    parse_pre_open(p, c, stmt, diags);
     sticky_parse(p, c, stmt, secret, diags);
     p->check = check_rules_new(c, stmt, a, diags);
     if (join_shared(p))

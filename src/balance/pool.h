@@ -69,6 +69,7 @@ struct pool {
     uint64_t wait_ms;
     uint64_t slow_start_ms;
     unsigned max_idle;
+    unsigned pre_open;            // connections that stand ready for each server, a thread; 0: none
     uint64_t connection_age_ms;   // 0: no limit
     uint32_t connection_requests; // 0: no limit
     unsigned proxy_protocol;      // version of the header that servers are sent; 0: none
@@ -89,6 +90,12 @@ struct pool *pool_new(const struct conf *c, const struct conf_stmt *stmt, struct
 struct retry_rules retry_rules_of(const struct conf_stmt *retry);
 /// Gives back what it holds. Nobody may be using it. p may be NULL.
 void pool_free(struct pool *p);
+
+/// What tells its connections apart from others to the same address (struct endpoints): its TLS, and itself where they are limited.
+static inline uint64_t pool_identity(const struct pool *p)
+{
+    return (p->tls ? tls_client_identity(p->tls) : 0) ^ p->identity;
+}
 
 /// The targets as they are now; for this thread until its next call.
 const struct targets *pool_targets(struct pool *p);

@@ -166,9 +166,11 @@ struct targets *targets_new(struct pool *p)
 {
     struct targets *t = (struct targets *)mem_calloc(1, sizeof *t);
     struct found f = {0};
+    static _Atomic uint64_t serials;
     if (!t)
         return NULL;
     atomic_init(&t->refs, 1);
+    t->serial = atomic_fetch_add_explicit(&serials, 1, memory_order_relaxed) + 1;
     arena_init(&t->arena, ARENA_NO_LIMIT);
     bool ok = find_places(p, &f);
     t->n_tiers = ok ? give_tiers(&f) : 0;

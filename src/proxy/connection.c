@@ -81,7 +81,7 @@ static uint64_t identity_of(const struct exchange *x)
 {
     if (unlikely(x->parent))
         return parent_identity(x);
-    return x->server ? (x->pool->tls ? tls_client_identity(x->pool->tls) : 0) ^ x->pool->identity : 0;
+    return x->server ? pool_identity(x->pool) : 0;
 }
 
 static struct upstream_conn *take_kept(struct exchange *x, const struct candidates *c)
@@ -136,17 +136,6 @@ static enum err introduce(struct exchange *x, struct upstream_conn *u)
     return !e || e == ERR_NO_MEMORY || fiber_canceled(fiber_self()) ? e : ERR_CONNECT_FAILED;
 }
 
-static void limit(struct exchange *x, struct upstream_conn *u)
-{
-    const struct pool *p = x->pool;
-    u->member = x->target.member;
-    if (likely(!p->max_connections))
-        member_connected(u->member); // else it has been since before it was opened
-    u->exchanges_max = p->proxy_protocol ? 1 : p->connection_requests;
-    if (p->connection_age_ms)
-        u->expires_ms = loop_now_ms() + p->connection_age_ms;
-}
-
 static enum err open_new(struct exchange *x, const struct candidates *c, struct upstream_conn **ret)
 {
     struct endpoints *es = &x->service->endpoints;
@@ -171,7 +160,7 @@ static enum err open_new(struct exchange *x, const struct candidates *c, struct 
     }
     e = endpoints_adopt(es, &x->upstream_addr, identity_of(x), u);
     if (!e && x->target.member)
-        limit(x, u);
+        endpoints_dedicate(u, x->pool, x->target.member);
     if (!e)
         *ret = u;
     return e;

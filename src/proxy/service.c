@@ -6,6 +6,7 @@
 #include "admin/log.h"
 #include "admin/metrics.h"
 #include "balance/keeper.h"
+#include "balance/preopen.h"
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/mem.h"
@@ -268,6 +269,8 @@ void service_set_generation(struct service *s, struct generation *g)
         log_error(LOG_ERROR, "the resolver could not be set up anew; names resolve as before");
     endpoints_configure(&s->endpoints, g->max_idle, g->timeouts.idle);
     upkeep_renew(s);
+    if (!upkeep_preopen(s))
+        log_error(LOG_ERROR, "no memory to hold connections ready");
     LIST_FOREACH (it, &s->listeners) {
         struct service_listener *sl = container_of(it, struct service_listener, node);
         const struct listener *l = generation_listener(g, &sl->addr);
@@ -326,7 +329,7 @@ struct service *service_new(struct generation *g, unsigned thread)
         return NULL;
     }
     endpoints_configure(&s->endpoints, g->max_idle, g->timeouts.idle);
-    if (thread == 0 && !upkeep_start(s)) {
+    if (!upkeep_preopen(s) || (thread == 0 && !upkeep_start(s))) {
         service_free(s);
         return NULL;
     }
@@ -336,6 +339,8 @@ struct service *service_new(struct generation *g, unsigned thread)
 void service_drain(struct service *s, void (*done)(void *arg), void *arg)
 {
     s->draining = true;
+    if (s->preopen)
+        preopen_stop(s->preopen);
     s->drained = done;
     s->drained_arg = arg;
     s->n_clients++; // so that the last one to go does not say so before this function has ended
@@ -368,6 +373,7 @@ void service_free(struct service *s)
     }
     mirrors_wait(s);
     keeper_free(s->keeper);
+    preopen_free(s->preopen);
     laggards_fini(&s->laggards);
     overload_fini(&s->overload);
     endpoints_fini(&s->endpoints);

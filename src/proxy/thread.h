@@ -35,6 +35,7 @@ struct service {
     struct list mirrors;       // copies on their way (mirror.c)
     unsigned n_mirrors;
     struct keeper *keeper;     // of the first thread: looks after the pools for all
+    struct preopen *preopen;   // NULL: no pool wants connections that stand ready
     struct peer_counts *peers; // open connections by client address
     bool draining;
     void (*drained)(void *arg);

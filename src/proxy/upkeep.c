@@ -2,7 +2,9 @@
 #include "proxy/upkeep.h"
 
 #include "admin/log.h"
+#include "admin/metrics.h"
 #include "balance/keeper.h"
+#include "balance/preopen.h"
 
 static void on_event(enum keeper_event ev, const struct pool *p, const struct server *s, const struct addr *a, enum err why)
 {
@@ -50,6 +52,26 @@ bool upkeep_start(struct service *s)
         return false;
     upkeep_renew(s);
     return true;
+}
+
+static void on_opened(const struct pool *p, const struct server *s, uint64_t us)
+{
+    (void)p;
+    metric_add(s->metrics, METRIC_UPSTREAM_CONNECTIONS, 1);
+    metric_observe_us(s->metrics, METRIC_UPSTREAM_CONNECT_SECONDS, us);
+}
+
+bool upkeep_preopen(struct service *s)
+{
+    static const struct preopen_hooks hooks = {.opened = on_opened, .hold = hold, .let_go = let_go};
+    bool wanted = false;
+    for (unsigned i = 0; i < s->gen->n_pools; i++)
+        wanted |= s->gen->pools[i]->pre_open > 0;
+    if (!s->preopen && !wanted)
+        return true;
+    if (!s->preopen && !(s->preopen = preopen_new(&hooks, &s->endpoints)))
+        return false;
+    return preopen_set_pools(s->preopen, s->gen->pools, s->gen->n_pools, s->gen->timeouts.connect, s->gen->timeouts.handshake, s->gen);
 }
 
 void upkeep_renew(struct service *s)

@@ -7,6 +7,8 @@
 
 /// On the first thread. False when memory is out.
 MUST_USE bool upkeep_start(struct service *s);
+/// On each thread, for each generation: connections that stand ready. False when memory is out.
+MUST_USE bool upkeep_preopen(struct service *s);
 /// The service has another generation.
 void upkeep_renew(struct service *s);
 
