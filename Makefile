@@ -54,7 +54,7 @@ crowd: build ## WEIR_CROWD (10000) slow connections beside a good client: no fai
 	@WEIR_CROWD=$${WEIR_CROWD:-10000} WEIR_BIN=build/release/weir /usr/bin/python3 -m pytest -q -s -p no:cacheprovider \
 		tests/integration/test_slow_crowd.py -k beside
 
-simulate: ## the simulator's schedules from SIM_SEEDS (10000) seeds, with sanitizers
+simulate: ## the simulator's schedules from SIM_SEEDS (10000) seeds, with sanitizers; SIM_FIRST: from which one on
 	@scripts/deps build test
 	$(call configure,build/test,gcc,-Dbuildtype=debug -Doptimization=1 -Db_sanitize=address$(,)undefined)
 	@ninja -C build/test --quiet

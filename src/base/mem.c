@@ -4,6 +4,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 static bool (*fail_hook)(void *);
 static void *fail_arg;
@@ -64,4 +66,11 @@ void mem_free(void *p)
 int64_t mem_live_count(void)
 {
     return atomic_load_explicit(&live, memory_order_relaxed);
+}
+
+void mem_discard(char *from, char *to)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), low = ((uintptr_t)from + page - 1) & ~(page - 1), high = (uintptr_t)to & ~(page - 1);
+    if (low < high)
+        (void)madvise((void *)low, high - low, MADV_DONTNEED);
 }

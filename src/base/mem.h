@@ -11,6 +11,9 @@ MUST_USE void *mem_alloc(size_t size);
 MUST_USE void *mem_calloc(size_t n, size_t size);
 MUST_USE void *mem_realloc(void *p, size_t size);
 MUST_USE char *mem_strdup(const char *s);
+/// Gives the whole pages of [from, to), within one allocation or mapping, back to the system: what they hold is lost, and they read as
+/// zeros if at all. For what lies unused for long.
+void mem_discard(char *from, char *to);
 /// p may be NULL.
 void mem_free(void *p);
 /// Bytes of the process's allocations that mem_alloc made and mem_free has not yet taken back (for leak tests

@@ -74,6 +74,8 @@ static void add(struct conf_diags *d, bool error, const struct conf *c, const st
     d->n_kept++;
     x->error = error;
     x->text = arena_vprintf(&d->arena, fmt, ap);
+    if (!x->text.ptr)
+        x->text = SPAN("out of memory");
     x->suggestion = suggestion;
     if (c && pos && pos->line && pos->file < c->n_texts) {
         x->file = arena_cstr(&d->arena, span_str(c->texts[pos->file].name));
@@ -187,7 +189,7 @@ struct span conf_diags_text(struct conf_diags *d)
         all = arena_join(&d->arena, all, one_text(&d->arena, x));
     unsigned left = d->n_errors + d->n_warnings - d->n_kept;
     if (left)
-        all = arena_join(&d->arena, all, arena_printf(&d->arena, "and %u more\n", left));
+        all = arena_join(&d->arena, all, arena_printf(&d->arena, d->n_kept < CONF_DIAGS_MAX ? "out of memory: %u findings cannot be told\n" : "and %u more\n", left));
     return all;
 }
 

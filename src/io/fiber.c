@@ -151,6 +151,14 @@ unsigned fiber_live_count(void)
     return loop_current ? loop_current->live_fibers : 0;
 }
 
+void fiber_on_long_wait(void (*fn)(void *arg), void *arg)
+{
+    struct fiber *f = fiber_self();
+    CHECK(f != NULL);
+    f->on_long_wait = fn;
+    f->long_wait_arg = arg;
+}
+
 void fiber_join(struct fiber *f)
 {
     struct loop *l = loop_current;

@@ -31,6 +31,9 @@ void fiber_uncancel(void);
 MUST_USE enum err fiber_park(uint64_t deadline);
 /// Makes a parked fiber ready; same thread only. It runs later in this turn of the loop.
 void fiber_wake(struct fiber *f);
+/// While set, fn(arg) runs on the loop once in each wait of the calling fiber that lasts for seconds, where there are many fibers: it
+/// may give memory back that nobody needs meanwhile. NULL ends it.
+void fiber_on_long_wait(void (*fn)(void *arg), void *arg);
 /// Lets every other ready fiber and the due events run first.
 void fiber_yield(void);
 /// Fibers of this thread that have not ended (leak tests, metrics).

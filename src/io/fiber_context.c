@@ -37,6 +37,11 @@ void fiber_context_free(void *context)
     (void)context;
 }
 
+char *fiber_context_stack(void *context)
+{
+    return (char *)context;
+}
+
 #else
 
 #include <ucontext.h>
@@ -74,6 +79,12 @@ bool fiber_context_here(void **ret)
 void fiber_context_free(void *context)
 {
     mem_free(context);
+}
+
+char *fiber_context_stack(void *context)
+{
+    (void)context;
+    return NULL;
 }
 
 void fiber_switch(void **save, void *to)

@@ -66,6 +66,8 @@ void fiber_switch(void **save, void *to);
 void *fiber_context(char *low, char *top, void *arg);
 /// Room for the context of the calling thread itself; false when memory is out (never in assembly).
 bool fiber_context_here(void **ret);
+/// The stack pointer of a context that waits; NULL where it cannot be told (ucontext).
+char *fiber_context_stack(void *context);
 /// Ends a context that will not run again.
 void fiber_context_free(void *context);
 NORETURN void fiber_main(void *arg);
@@ -82,11 +84,13 @@ struct fiber {
     bool cancelable; // the present wait is
     bool joinable;
     bool spared;       // from the simulator's failures
-    uint8_t busy;      // operations since it last let others run
+    uint8_t busy;      // operations since it last let others run; while it waits: when it was seen to (trim.c)
     enum err result;   // of the wait
     enum err canceled; // ERR_OK: not
     void (*fn)(void *arg);
     void *arg;
+    void (*on_long_wait)(void *arg);
+    void *long_wait_arg;
     struct fiber *joiner;
     struct fiber_stack stack;
     void *asan_fake, *tsan;
@@ -125,6 +129,9 @@ struct loop { // NOLINT(clang-analyzer-optin.performance.Padding): by use
     struct stack_pool stacks;
     struct io_pipe *pipes;
     unsigned n_pipes;
+    struct timer trim;  // trim.c
+    uint32_t trim_at;   // the descriptor that it goes on with
+    uint8_t trim_round;
     void *asan_fake, *tsan;
     const void *asan_low;
     size_t asan_size;
@@ -141,6 +148,12 @@ struct loop { // NOLINT(clang-analyzer-optin.performance.Padding): by use
 };
 
 extern _Thread_local struct loop *loop_current __attribute__((tls_model("initial-exec")));
+
+// ---- Stacks of those that wait for long (trim.c)
+
+void trim_init(struct loop *l);
+/// There are more fibers than there were: from now on those that wait for long are looked for, until there are few.
+void trim_begin(struct loop *l);
 
 // ---- Descriptors (io.c, io_bulk.c)
 

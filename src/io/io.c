@@ -316,18 +316,31 @@ enum err io_sendv(struct io *io, const struct iovec *iov, unsigned n_iov, bool m
     }
 }
 
+static enum err send_some(struct io *io, struct chunkq *q, struct iovec *iov, unsigned max, uint64_t stall_ms)
+{
+    unsigned n_iov = chunkq_iov(q, iov, max);
+    size_t n;
+    enum err e = io_sendv(io, iov, n_iov, q->n > n_iov, deadline_in(stall_ms), &n);
+    if (!e)
+        chunkq_skip(q, n);
+    return e;
+}
+
+// Out of line: who waits here, as slow readers do, would keep the memory on its stack.
+static NOINLINE enum err send_many(struct io *io, struct chunkq *q, uint64_t stall_ms)
+{
+    struct iovec iov[IOV_BATCH];
+    return send_some(io, q, iov, IOV_BATCH, stall_ms);
+}
+
 enum err io_send_queue(struct io *io, struct chunkq *q, uint64_t stall_ms)
 {
-    while (q->bytes) {
-        struct iovec iov[IOV_BATCH];
-        unsigned n_iov = chunkq_iov(q, iov, IOV_BATCH);
-        size_t n;
-        enum err e = io_sendv(io, iov, n_iov, q->n > n_iov, deadline_in(stall_ms), &n);
-        if (e)
-            return e;
-        chunkq_skip(q, n);
+    enum err e = ERR_OK;
+    while (!e && q->bytes) {
+        struct iovec iov[CHUNKQ_INLINE];
+        e = likely(q->n <= CHUNKQ_INLINE) ? send_some(io, q, iov, CHUNKQ_INLINE, stall_ms) : send_many(io, q, stall_ms);
     }
-    return ERR_OK;
+    return e;
 }
 
 void io_shutdown_write(struct io *io)

@@ -46,6 +46,7 @@ enum err loop_new(struct loop **ret)
     list_init(&l->tasks);
     l->now_ms = sys_clock_us() / 1000;
     wheel_init(&l->wheel, l->now_ms);
+    trim_init(l);
     l->wall_turn = UINT64_MAX;
 #ifdef WEIR_TSAN
     l->tsan = __tsan_get_current_fiber();

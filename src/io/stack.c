@@ -58,6 +58,7 @@ static bool stack_map(struct stack_pool *p, struct fiber_stack *ret)
     // odd, so that the colours visit each of the 32 places of a half page.
     enum { LINE = 64, COLORS = 32, STEP = 17 };
     unsigned color = p->next_color++ * STEP % COLORS;
+    trim_begin(container_of(p, struct loop, stacks));
     ret->low = m + guard_bytes();
     ret->top = m + mapped_bytes() - (size_t)color * LINE;
     __lsan_register_root_region(ret->low, FIBER_STACK_BYTES);

@@ -91,6 +91,7 @@ struct exchange {
     enum answer answer;
     struct response resp;
     struct chunk *head_chunk; // of an answer whose upstream has been let go; or NULL
+    uint32_t head_end;        // where in its data the head ends
     struct chunkq content; // ANSWER_LOCAL
     struct chunkq ahead;   // ANSWER_UPSTREAM: content that was read before its head went out
     struct filter_chain *filters; // that the content passes on its way to the client; NULL: none

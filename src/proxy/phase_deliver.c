@@ -7,12 +7,16 @@
 #include "proxy/exchange.h"
 #include "proxy/guard.h"
 #include "proxy/pace.h"
+#include "proxy/patience.h"
+#include "proxy/thread.h"
 #include "proxy/tunnel.h"
 #include "proxy/upload.h"
 #include "session/upstream.h"
 
 enum {
     PULL_BYTES = 64 * 1024, // a client that stops reading has no more of our memory
+    CROWD = 256,            // exchanges on a thread: from so many on, a client has no more of it than PULL_LITTLE_BYTES
+    PULL_LITTLE_BYTES = CHUNK_SMALL_BYTES,
     SPLICE_MIN_BYTES = 64 * 1024, // of known remaining length; below that copying is cheaper
     SPLICE_BYTES = 1 << 20,
     FILE_CHUNK_BYTES = CHUNK_MEDIUM_BYTES,
@@ -20,13 +24,18 @@ enum {
 
 // ---- From the upstream
 
+static size_t pull_bytes(const struct exchange *x)
+{
+    return pace_piece(x, likely(x->service->n_exchanges < CROWD) ? PULL_BYTES : PULL_LITTLE_BYTES);
+}
+
 // Content that came with the head goes out with it.
 static enum err first_content(struct exchange *x, struct chunkq *q)
 {
     struct upstream_stream *u = x->upstream;
     while (!u->response_complete && q->bytes < pace_piece(x, SPLICE_MIN_BYTES) && u->ops->ready(u)) {
         // What is there may be less than an octet of content (half a chunk's size): then it waits.
-        enum err e = u->ops->read(u, q, pace_piece(x, PULL_BYTES), deadline_in(x->timeouts->between_bytes));
+        enum err e = u->ops->read(u, q, pull_bytes(x), deadline_in(x->timeouts->between_bytes));
         if (e)
             return e == ERR_EOF ? ERR_OK : e;
     }
@@ -79,6 +88,7 @@ static void let_upstream_go(struct exchange *x)
         return;
     struct chunk *head = x->upstream->ops->head_chunk(x->upstream);
     x->head_chunk = head ? chunk_ref(head) : NULL;
+    x->head_end = x->upstream->head_end;
     exchange_end_upstream(x);
     exchange_leave_server(x, ERR_OK);
 }
@@ -90,7 +100,7 @@ static enum err relay_content(struct exchange *x, struct chunkq *q, uint64_t sen
         enum err e;
         if (try_splice(x, remaining(x, sent), &e))
             return e;
-        e = u->ops->read(u, q, pace_piece(x, PULL_BYTES), deadline_in(x->timeouts->between_bytes));
+        e = u->ops->read(u, q, pull_bytes(x), deadline_in(x->timeouts->between_bytes));
         if (e && e != ERR_EOF)
             return e;
         sent += q->bytes;
@@ -115,6 +125,10 @@ static enum err deliver_upstream(struct exchange *x)
     if (!e)
         e = first_content(x, &q);
     uint64_t sent = q.bytes;
+    struct patience patience = {x, &q};
+    bool large = !u->response_complete || sent > CHUNK_SMALL_BYTES;
+    if (large)
+        patience_begin(&patience);
     if (!e && u->response_complete)
         let_upstream_go(x);
     if (!e) {
@@ -124,6 +138,8 @@ static enum err deliver_upstream(struct exchange *x)
     }
     if (!e && x->upstream)
         e = relay_content(x, &q, sent);
+    if (large)
+        patience_end();
     chunkq_fini(&q);
     if (x->upload_err && x->uploading == false && e == x->upload_err)
         x->client->broken = true;

@@ -391,7 +391,7 @@ static bool drain_request(struct client_h1 *h)
 
 // Before a close with bytes unread: our end first, then a while of reading, or the kernel would send a reset
 // that overtakes the answer.
-static void linger(struct client_h1 *h)
+static NOINLINE void linger(struct client_h1 *h)
 {
     struct client_conn *c = h->conn;
     char *sink;
@@ -454,7 +454,7 @@ static bool serve_one(struct client_h1 *h, struct h1_head *head, struct arena *a
     return go_on && !h->conn->draining;
 }
 
-static void refuse_head(struct client_h1 *h, const struct h1_head *head, struct arena *a, enum err e)
+static NOINLINE void refuse_head(struct client_h1 *h, const struct h1_head *head, struct arena *a, enum err e)
 {
     struct request req;
     memset(&req, 0, sizeof req);

@@ -358,7 +358,7 @@ static void serve(struct socks5 *k, struct span target)
         k->conn->hooks->serve(k->conn, &k->stream, &req, k->arena);
 }
 
-void client_socks5_serve(struct client_conn *c, struct h1_input *in, struct arena *a)
+NOINLINE void client_socks5_serve(struct client_conn *c, struct h1_input *in, struct arena *a)
 {
     struct socks5 k = {.stream = {.ops = &socks_ops, .stall_ms = c->settings->between_ms}, .conn = c, .input = in, .arena = a,
                        .deadline = deadline_in(c->settings->header_ms)};

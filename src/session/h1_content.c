@@ -32,10 +32,22 @@ static enum err make_room(struct h1_input *b, size_t max_bytes)
     return ERR_OK;
 }
 
+// Whoever surely has to wait holds no buffer meanwhile that nobody else holds: peers that take their time are many.
+static enum err wait_without_buffer(struct h1_input *b, struct transport *t, uint64_t deadline)
+{
+    if (likely(t->io.state & IO_READABLE) || h1_input_len(b) || transport_pending(t))
+        return ERR_OK;
+    if (b->in && !chunk_is_shared(b->in))
+        h1_input_clear(b);
+    return transport_wait_readable(t, deadline);
+}
+
 enum err h1_input_more(struct h1_input *b, struct transport *t, size_t max_bytes, uint64_t deadline)
 {
-    enum err e = make_room(b, max_bytes);
+    enum err e = wait_without_buffer(b, t, deadline);
     size_t n;
+    if (!e)
+        e = make_room(b, max_bytes);
     if (!e)
         e = transport_recv(t, b->in->data + b->in->used, b->in->cap - b->in->used, deadline, &n);
     if (!e)
@@ -74,14 +86,17 @@ void h1_body_in_fini(struct h1_body_in *c)
 static size_t chunk_bytes_for(const struct h1_body_in *c, size_t want)
 {
     uint64_t expect = c->framing.kind == FRAMING_LENGTH ? c->left : c->seen;
-    if (expect <= CHUNK_SMALL_BYTES)
+    if (expect <= CHUNK_SMALL_BYTES || want <= CHUNK_SMALL_BYTES)
         return CHUNK_SMALL_BYTES;
     return want <= CHUNK_MEDIUM_BYTES || expect <= 4 * CHUNK_MEDIUM_BYTES ? CHUNK_MEDIUM_BYTES : CHUNK_LARGE_BYTES;
 }
 
 static enum err fill(struct h1_body_in *c, struct h1_input *b, struct transport *t, size_t want, uint64_t deadline)
 {
-    if (!b->in || b->in->cap - b->in->used < 4096 || (c->left > CHUNK_SMALL_BYTES && b->in->class_ == 0)) {
+    enum err e = wait_without_buffer(b, t, deadline);
+    if (e)
+        return e;
+    if (!b->in || b->in->cap - b->in->used < 4096 || (MIN(c->left, want) > CHUNK_SMALL_BYTES && b->in->class_ == 0)) {
         h1_input_clear(b);
         b->in = chunk_new(chunk_bytes_for(c, want));
         if (!b->in)
@@ -90,7 +105,7 @@ static enum err fill(struct h1_body_in *c, struct h1_input *b, struct transport 
         b->pos = b->in->used;
     }
     size_t n, cap = b->in->cap - b->in->used;
-    enum err e = transport_recv(t, b->in->data + b->in->used, cap, deadline, &n);
+    e = transport_recv(t, b->in->data + b->in->used, cap, deadline, &n);
     if (!e)
         b->in->used += (uint32_t)n;
     return e;

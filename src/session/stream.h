@@ -85,6 +85,8 @@ struct upstream_ops {
     void (*end_write)(struct upstream_stream *s);
     /// What holds the fields of the head that was read last; NULL: the arena does.
     struct chunk *(*head_chunk)(const struct upstream_stream *s);
+    /// Lets a buffer go that holds nothing; nobody may be reading. NULL: there is none.
+    void (*drop_buffer)(struct upstream_stream *s);
     /// Ends the exchange: the connection goes back to its pool when it was provably clean, otherwise it is
     /// closed.
     void (*finish)(struct upstream_stream *s);
@@ -98,6 +100,7 @@ struct upstream_stream {
     bool request_complete;  // the whole request was sent
     bool any_byte;          // a byte of a response arrived
     bool reset;             // the connection is to end by a reset: what was sent is not all
+    uint32_t head_end;      // where in head_chunk's data the head ends that was read last
     struct fields trailers; // of the response
     uint64_t bytes_in, bytes_out;
 };

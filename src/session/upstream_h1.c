@@ -161,7 +161,7 @@ static enum err h1_read_head(struct upstream_stream *s, struct arena *a, uint64_
     // The parsed spans borrow from the chunk, which later reads may let go.
     chunk_unref(u->head_chunk);
     u->head_chunk = chunk_ref(u->input.in);
-    u->input.pos += head.end;
+    s->head_end = u->input.pos += head.end;
     s->bytes_in += head.end;
     if (ret->status / 100 == 1 && ret->status != 101)
         return ERR_OK;
@@ -319,6 +319,13 @@ static struct chunk *h1_head_chunk(const struct upstream_stream *s)
     return container_of(s, const struct upstream_conn, stream)->head_chunk;
 }
 
+static void h1_drop_buffer(struct upstream_stream *s)
+{
+    struct upstream_conn *u = upstream_of(s);
+    if (h1_input_len(&u->input) == 0)
+        h1_input_clear(&u->input);
+}
+
 static const struct upstream_ops h1_ops = {
     .send_head = h1_send_head,
     .send = h1_send,
@@ -331,6 +338,7 @@ static const struct upstream_ops h1_ops = {
     .wait = h1_wait,
     .end_write = h1_end_write,
     .head_chunk = h1_head_chunk,
+    .drop_buffer = h1_drop_buffer,
     .finish = h1_finish,
 };
 

@@ -128,7 +128,7 @@ int simulate(const struct scenario *s)
     uint64_t n_seeds = env_number("SIM_SEEDS", s->seeds ? s->seeds : SEEDS), only = env_number("SIM_SEED", 0),
              ignored;
     uint64_t thorough = env_number("SIM_THOROUGH", s->thorough_seeds);
-    uint64_t first = only ? only : 1, last = only ? only : n_seeds;
+    uint64_t first = only ? only : env_number("SIM_FIRST", 1), last = only ? only : n_seeds;
     for (uint64_t seed = first; seed <= last; seed++) {
         calm(seed);
         run_world(s, &ignored, &ignored);

@@ -225,6 +225,8 @@ static void every_allocation_fails_once(void **state)
         mem_fail_set(NULL, NULL);
         if (!c) {
             assert_true(conf_diags_errors(d) > 0);
+            struct span why = conf_diags_text(d);
+            assert_true(span_find_span(why, SPAN("out of memory")) < why.len);
             failed++;
         }
         conf_diags_free(d);
@@ -236,6 +238,28 @@ static void every_allocation_fails_once(void **state)
         entries++;
     assert_int_equal(entries, 800); // what is loaded after all is whole
     conf_unref(c);
+}
+
+static bool always(void *arg)
+{
+    (void)arg;
+    return true;
+}
+
+// Not even what is wrong can be written down: then that is what is said.
+static void without_memory_for_a_word(void **state)
+{
+    (void)state;
+    arena_thread_fini();
+    struct conf_diags *d = conf_diags_new();
+    assert_non_null(d);
+    mem_fail_set(always, NULL);
+    assert_null(conf_load_text(SPAN(SITE), "t.conf", d));
+    mem_fail_set(NULL, NULL);
+    assert_true(conf_diags_errors(d) > 0);
+    struct span why = conf_diags_text(d);
+    assert_true(span_starts(why, SPAN("out of memory")));
+    conf_diags_free(d);
 }
 
 static int nothing_is_left(void **state)
@@ -255,6 +279,7 @@ int main(void)
         cmocka_unit_test(a_flood_of_mistakes_is_cut),
         cmocka_unit_test(nesting_ends),
         cmocka_unit_test(every_allocation_fails_once),
+        cmocka_unit_test(without_memory_for_a_word),
     };
     return cmocka_run_group_tests(tests, NULL, nothing_is_left);
 }
