@@ -17,6 +17,7 @@ struct cache_config {
     uint64_t memory_bytes;
     uint64_t max_object_bytes; // content of one response
     uint64_t disk_bytes;       // of the disk tier; 0: none
+    uint64_t write_rate_bytes_s; // of it; 0: the default
     const char *folder;        // its path, by which it is told from others
     int folder_fd;             // the folder, or -1: it cannot be used here
 };

@@ -112,6 +112,11 @@ void disk_resize(struct disk *d, uint64_t size_bytes)
     pthread_mutex_unlock(&d->log);
 }
 
+void disk_set_write_rate(struct disk *d, uint64_t bytes_s)
+{
+    atomic_store_explicit(&d->write_rate, bytes_s ? bytes_s : write_rate_default, memory_order_relaxed);
+}
+
 static enum err start_writer(struct disk *d, unsigned wait_ms);
 
 enum err disk_open(const struct disk_config *c, struct disk **ret)
@@ -123,7 +128,7 @@ enum err disk_open(const struct disk_config *c, struct disk **ret)
     d->files_arg = c->files_arg;
     d->folder_fd = c->folder_fd;
     d->in_place = c->in_place;
-    d->write_rate = c->write_rate_bytes_s ? c->write_rate_bytes_s : write_rate_default;
+    disk_set_write_rate(d, c->write_rate_bytes_s);
     d->epoch = 1;
     d->close_by_ms = UINT64_MAX;
     d->last = &d->first;

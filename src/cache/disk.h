@@ -47,6 +47,8 @@ void disk_close(struct disk *d);
 uint64_t disk_max_object(const struct disk *d);
 /// From now on this is its size; what is too much goes at once.
 void disk_resize(struct disk *d, uint64_t size_bytes);
+/// From now on so much is written each second; 0: the default.
+void disk_set_write_rate(struct disk *d, uint64_t bytes_s);
 
 // ---- Writing
 

@@ -215,7 +215,8 @@ struct disk {
     _Atomic uint64_t queued_bytes;
     pthread_t writer;
     bool has_writer;
-    uint64_t write_rate, rate_free_us; // when the budget for writing is whole again
+    _Atomic uint64_t write_rate;
+    uint64_t rate_free_us; // when the budget for writing is whole again
 
     uint32_t bucket_mask;
     struct disk_shard shards[DISK_SHARDS];

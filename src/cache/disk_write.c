@@ -235,7 +235,7 @@ static struct disk_job *next_job(struct disk *d, unsigned n_done)
 static void keep_rate(struct disk *d, uint64_t written)
 {
     uint64_t now = loop_clock_us();
-    d->rate_free_us = MAX(d->rate_free_us, now) + written * 1000 * 1000 / d->write_rate;
+    d->rate_free_us = MAX(d->rate_free_us, now) + written * 1000 * 1000 / atomic_load_explicit(&d->write_rate, memory_order_relaxed);
     if (d->rate_free_us <= now + BURST_US)
         return;
     pthread_mutex_lock(&d->queue);

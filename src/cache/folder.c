@@ -9,6 +9,7 @@
 void cache_configure_folder(struct cache *c, const struct cache_config *config)
 {
     c->disk_bytes = config->folder ? config->disk_bytes : 0;
+    c->write_rate_bytes_s = config->write_rate_bytes_s;
     c->folder_fd = config->folder_fd;
     mem_free(c->folder);
     c->folder = config->folder ? mem_strdup(config->folder) : NULL;
@@ -16,7 +17,8 @@ void cache_configure_folder(struct cache *c, const struct cache_config *config)
 
 static const char *open_folder(struct cache *c, unsigned wait_ms)
 {
-    struct disk_config config = {.folder_fd = fcntl(c->folder_fd, F_DUPFD_CLOEXEC, 0), .size_bytes = c->disk_bytes, .wait_ms = wait_ms};
+    struct disk_config config = {.folder_fd = fcntl(c->folder_fd, F_DUPFD_CLOEXEC, 0), .size_bytes = c->disk_bytes,
+                                 .write_rate_bytes_s = c->write_rate_bytes_s, .wait_ms = wait_ms};
     if (c->folder_fd < 0 || config.folder_fd < 0 || !c->folder)
         return "it was not passed along";
     if (!(c->store_folder = mem_strdup(c->folder))) {
@@ -49,8 +51,10 @@ static const char *follow(struct cache *c, unsigned wait_ms)
         return why;
     if (idle)
         (void)disk_remove_all(c->store); // nobody told it what was purged meanwhile
-    if (open)
+    if (open) {
         disk_resize(c->store, c->disk_bytes);
+        disk_set_write_rate(c->store, c->write_rate_bytes_s);
+    }
     atomic_store_explicit(&c->disk, c->store, memory_order_release);
     return why;
 }

@@ -51,6 +51,7 @@ struct cache {
     char *folder, *store_folder;  // paths: as configured, and the store's
     int folder_fd;                // the configuration's; -1: none
     uint64_t disk_bytes;          // 0: no disk tier
+    uint64_t write_rate_bytes_s;  // of it; 0: the default
     struct shard shards[CACHE_SHARDS];
 };
 

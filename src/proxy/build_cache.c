@@ -5,6 +5,8 @@
 
 #include "cache/disk.h"
 
+enum { DISK_WRITE_RATE_MIN = 64 * 1024 };
+
 static void build_ttls(struct builder *b, const struct conf_stmt *block, struct cache_use *u)
 {
     unsigned n = 0;
@@ -208,6 +210,10 @@ static void build_folder(struct builder *b, const struct conf_stmt *s, struct ca
         conf_error(b->diags, b->conf, &disk->args[1].pos, "a cache's folder needs 4MiB at least");
     config->folder = cpath;
     config->disk_bytes = disk->args[1].num;
+    const struct conf_value *rate = conf_option(disk, "write-rate");
+    if (rate && rate->num < DISK_WRITE_RATE_MIN)
+        conf_error(b->diags, b->conf, &rate->pos, "a rate of 64KiB/s at least is wanted here");
+    config->write_rate_bytes_s = rate ? rate->num : 0;
     if (src && cpath)
         config->folder_fd = conf_source_own_folder(src, cpath, &why);
     if (why)

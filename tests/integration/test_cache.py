@@ -674,7 +674,7 @@ def test_what_is_larger_than_max_object_passes(cache):
 
 
 def on_disk(folder):
-    return CONF.replace("memory 64MiB", f"memory 8MiB; disk {folder}/store 64MiB")
+    return CONF.replace("memory 64MiB", f"memory 8MiB; disk {folder}/store 64MiB write-rate 100MiB/s")
 
 
 def test_what_is_stored_survives_a_restart(cache, weir, folder):
@@ -750,6 +750,6 @@ def test_what_check_says_of_caches(folder):
     assert status == 0 and "warning: no route of this site uses its cache" in text
     status, text = check("cache main { memory 8MiB }\ncache other { memory 8MiB }\n" + site.format("main", ""))
     assert status == 0 and "warning: nothing uses the cache `other`" in text
-    status, text = check("cache main { memory 8MiB; disk store 1MiB; key header }\n" + site.format("main", "{ bypass }"))
-    assert status == 2 and all(part in text for part in ("4MiB at least", "`key header` needs names", "`bypass` needs its conditions"))
+    status, text = check("cache main { memory 8MiB; disk store 1MiB write-rate 1KiB/s; key header; key device x }\n" + site.format("main", "{ bypass }"))
+    assert status == 2 and all(part in text for part in ("4MiB at least", "64KiB/s at least", "`key header` needs names", "`key device` takes no names", "`bypass` needs its conditions"))
     assert not (folder / "store").exists()

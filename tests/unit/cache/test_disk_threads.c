@@ -96,6 +96,33 @@ static void stores_over_a_restart(void **state)
     disk_close(d);
 }
 
+// However fast things come, and however slow the machine is: no more than the rate, over a burst of one second.
+static void no_more_is_written_than_the_rate(void **state)
+{
+    enum { RATE = 1024 * 1024, EACH = 40000, N = 60 };
+    char key[20];
+    struct disk_stats s;
+    (void)state;
+    struct disk *d = open_store(WAIT_MS);
+    disk_set_write_rate(d, RATE);
+    disk_get_stats(d, &s);
+    uint64_t before = s.stored, begin_us = loop_clock_us();
+    for (unsigned i = 0; i < N; i++) {
+        snprintf(key, sizeof key, "r%u", i);
+        assert_true(put(d, key, i, EACH, EACH));
+    }
+    for (;;) {
+        disk_get_stats(d, &s);
+        uint64_t us = loop_clock_us() - begin_us;
+        assert_true((s.stored - before) * EACH <= RATE + us * RATE / 1000000 + EACH);
+        if (s.stored - before == N)
+            break;
+        assert_true(us < (uint64_t)WAIT_MS * 1000);
+        usleep(2000);
+    }
+    disk_close(d);
+}
+
 static void one_process_at_a_time(void **state)
 {
     struct disk_write *w;
@@ -206,6 +233,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stores_over_a_restart),
+        cmocka_unit_test(no_more_is_written_than_the_rate),
         cmocka_unit_test(one_process_at_a_time),
         cmocka_unit_test(what_is_removed_before_the_folder_is_ours_stays_away),
         cmocka_unit_test(a_removal_waits_for_the_index),
