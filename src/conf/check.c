@@ -264,6 +264,23 @@ static void check_split_words(struct checking *k, const struct conf_stmt *t)
         conf_error(k->d, k->c, &t->args[0].pos, "the form is `-> split [by client-ip|path | by cookie|header|query NAME] { pool NAME SHARE%% ... }`");
 }
 
+// `respond STATUS [TEXT] [retry-after DURATION]`; the last two become an option, as rows of the table have
+// them.
+static void check_respond(struct checking *k, const struct conf_stmt *t)
+{
+    const char *why;
+    check_status(k, &t->args[1], 200, 599);
+    struct conf_value *word = t->n_args > 3 ? &t->args[t->n_args - 2] : NULL;
+    if (word && !word->quoted && span_eq(word->text, SPAN("retry-after"))) {
+        word[0].option = word[1].option = "retry-after";
+        if (!conf_parse_number(CONF_T_DURATION, word[1].text, &word[1].num, &why))
+            conf_error(k->d, k->c, &word[1].pos, "`%.*s`: %s", SPAN_ARG(word[1].text), why);
+    }
+    if (conf_plain_args(t) > 3)
+        conf_error(k->d, k->c, &t->args[3].pos,
+                   "the form is `-> respond STATUS [TEXT] [retry-after DURATION]`");
+}
+
 static void check_target(struct checking *k, const struct conf_stmt *s)
 {
     const struct conf_stmt *t = s->target;
@@ -271,8 +288,13 @@ static void check_target(struct checking *k, const struct conf_stmt *s)
         const char *word;
         unsigned min, max; // words behind it
         const char *form;
-    } targets[] = {{"pool", 1, 1, "pool NAME"}, {"redirect", 2, 2, "redirect STATUS URL"}, {"respond", 1, 2, "respond STATUS [TEXT]"}, {"files", 1, 1, "files DIR"},
-                 {"tls-passthrough", 1, 2, "tls-passthrough pool NAME"}, {"split", 0, 3, "split [by ...] { pool NAME SHARE% ... }"}, {"failover", 0, 0, "failover { pool NAME ... }"}};
+    } targets[] = {{"pool", 1, 1, "pool NAME"},
+                   {"redirect", 2, 2, "redirect STATUS URL"},
+                   {"respond", 1, 4, "respond STATUS [TEXT] [retry-after DURATION]"},
+                   {"files", 1, 1, "files DIR"},
+                   {"tls-passthrough", 1, 2, "tls-passthrough pool NAME"},
+                   {"split", 0, 3, "split [by ...] { pool NAME SHARE% ... }"},
+                   {"failover", 0, 0, "failover { pool NAME ... }"}};
     const char *words[ARRAY_LEN(targets)];
     if (!t || !t->n_args)
         return;
@@ -287,7 +309,7 @@ static void check_target(struct checking *k, const struct conf_stmt *s)
         else if (i == 1)
             check_status(k, &t->args[1], 300, 399);
         else if (i == 2)
-            check_status(k, &t->args[1], 200, 599);
+            check_respond(k, t);
         else if (i == 4)
             check_passthrough(k, s);
         else if (i >= 5)

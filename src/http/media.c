@@ -38,6 +38,31 @@ static const struct {
     {SPAN_INIT("wasm"), SPAN_INIT("application/wasm")},
 };
 
+static const struct span compressible[] = {
+    SPAN_INIT("text/*"),
+    SPAN_INIT("application/json"),
+    SPAN_INIT("application/javascript"),
+    SPAN_INIT("application/x-javascript"),
+    SPAN_INIT("application/ecmascript"),
+    SPAN_INIT("application/xml"),
+    SPAN_INIT("application/*+json"),
+    SPAN_INIT("application/*+xml"),
+    SPAN_INIT("application/wasm"),
+    SPAN_INIT("application/graphql"),
+    SPAN_INIT("application/x-ndjson"),
+    SPAN_INIT("application/vnd.ms-fontobject"),
+    SPAN_INIT("image/svg+xml"),
+    SPAN_INIT("image/bmp"),
+    SPAN_INIT("font/ttf"),
+    SPAN_INIT("font/otf"),
+};
+
+const struct span *media_compressible(unsigned *ret_n)
+{
+    *ret_n = ARRAY_LEN(compressible);
+    return compressible;
+}
+
 struct span media_type_of(struct span file_name)
 {
     size_t dot = span_rfind(file_name, '.');

@@ -214,3 +214,13 @@ enum err vary_rekey(struct span key, const struct fields *request, struct arena 
     *ret = SPAN("");
     return n ? build(names, n, request, a, ret) : ERR_OK;
 }
+
+enum err vary_add(struct fields *response, struct span name, struct arena *a)
+{
+    struct span vary = fields_joined(response, FIELD_VARY, a);
+    if (vary.ptr && (list_has(vary, name) || list_has(vary, SPAN("*"))))
+        return ERR_OK;
+    struct span value =
+        vary.ptr && vary.len ? arena_printf(a, "%.*s, %.*s", SPAN_ARG(vary), SPAN_ARG(name)) : name;
+    return value.ptr ? fields_set(response, FIELD_VARY, value) : ERR_NO_MEMORY;
+}

@@ -8,10 +8,13 @@
 
 enum { VARY_NAMES_MAX = 32 };
 
-/// The key of a response for the request that it answers: its Vary's names (lower case, sorted) with the request's values. Empty
-/// where there is no Vary. ERR_AGAIN: no request can ever be known to match (`*`, too many names, or what a proxy writes for each
-/// client by itself). ERR_NO_MEMORY.
-MUST_USE enum err vary_key(const struct fields *response, const struct fields *request, struct arena *a, struct span *ret);
+/// Adds a name to the response's Vary, where it is not there already. ERR_NO_MEMORY.
+MUST_USE enum err vary_add(struct fields *response, struct span name, struct arena *a);
+/// The key of a response for the request that it answers: its Vary's names (lower case, sorted) with the
+/// request's values. Empty where there is no Vary. ERR_AGAIN: no request can ever be known to match (`*`, too
+/// many names, or what a proxy writes for each client by itself). ERR_NO_MEMORY.
+MUST_USE enum err vary_key(const struct fields *response, const struct fields *request, struct arena *a,
+                           struct span *ret);
 /// Whether a request has the values that the key holds. False, too, when memory is out.
 bool vary_matches(struct span key, const struct fields *request, struct arena *a);
 /// The key that the request has for another key's names (to look for others with the same).

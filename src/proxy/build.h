@@ -44,6 +44,16 @@ void build_caches(struct builder *b);
 const struct rewrite_links *build_rewrite_links(struct builder *b, const struct conf_stmt *route);
 /// The `replace TEXT with TEXT` statements of a route and its site.
 void build_replacements(struct builder *b, const struct conf_stmt *route, struct replacements *ret);
+/// A page (HTML) with variables, from a file; false after a diagnostic.
+bool build_page(struct builder *b, const struct conf_value *file, struct text *ret);
+/// The `error-page` statements of a block, then those outside of it; NULL where there is none.
+const struct error_pages *build_error_pages(struct builder *b, const struct conf_stmt *block,
+                                            const struct error_pages *outer);
+/// The `cors` and `security-headers` statements of a block, or what holds outside of it.
+const struct cors *build_cors(struct builder *b, const struct conf_stmt *block, const struct cors *outer);
+enum security_level build_security_headers(const struct conf_stmt *block, enum security_level outer);
+/// The words behind `retry-after`, in seconds; 0 where there are none.
+unsigned build_retry_after(const struct conf_stmt *s);
 /// A name for a route that is the same over reloads.
 struct span build_route_scope(struct builder *b, const struct conf_stmt *route);
 /// outer, outer_auth: what holds for its site.

@@ -49,7 +49,8 @@ void build_choice(struct builder *b, const struct conf_stmt *t, struct route *r)
     const struct conf_stmt *respond = conf_child(t, CONF_CHOICE_RESPOND);
     if (respond) {
         c->respond_status = (unsigned)respond->args[0].num;
-        if (respond->n_args > 1)
+        c->retry_after_s = build_retry_after(respond);
+        if (conf_plain_args(respond) > 1)
             c->respond_text = text_build(b, &respond->args[1], TEXT_PLAIN);
     }
     r->target = TARGET_POOL;

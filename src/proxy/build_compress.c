@@ -1,28 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // `compress`: which codings, from which size on, for which types.
+#include "http/media.h"
 #include "proxy/build.h"
 
 enum { MIN_BYTES_DEFAULT = 512 };
-
-// What gains from it and is no answer's already compressed form.
-static const struct span default_types[] = {
-    SPAN_INIT("text/*"),
-    SPAN_INIT("application/json"),
-    SPAN_INIT("application/javascript"),
-    SPAN_INIT("application/x-javascript"),
-    SPAN_INIT("application/ecmascript"),
-    SPAN_INIT("application/xml"),
-    SPAN_INIT("application/*+json"),
-    SPAN_INIT("application/*+xml"),
-    SPAN_INIT("application/wasm"),
-    SPAN_INIT("application/graphql"),
-    SPAN_INIT("application/x-ndjson"),
-    SPAN_INIT("application/vnd.ms-fontobject"),
-    SPAN_INIT("image/svg+xml"),
-    SPAN_INIT("image/bmp"),
-    SPAN_INIT("font/ttf"),
-    SPAN_INIT("font/otf"),
-};
 
 static void build_offers(struct builder *b, const struct conf_stmt *s, struct compress *c)
 {
@@ -46,11 +27,8 @@ static void build_offers(struct builder *b, const struct conf_stmt *s, struct co
 
 static void build_types(struct builder *b, const struct conf_stmt *s, struct compress *c)
 {
-    c->types = default_types;
-    c->n_types = ARRAY_LEN(default_types);
-    if (!conf_option(s, "types"))
-        return;
-    c->types = build_option_words(b, s, "types", &c->n_types);
+    c->types = conf_option(s, "types") ? build_option_words(b, s, "types", &c->n_types)
+                                       : media_compressible(&c->n_types);
 }
 
 const struct compress *build_compress(struct builder *b, const struct conf_stmt *block, const struct compress *outer)

@@ -98,9 +98,9 @@ static void build_policy(struct builder *b, const struct conf_stmt *proxy, struc
     }
     p->policy_texts = texts;
     const struct conf_stmt *page = conf_child(conf_child(proxy, CONF_POLICY), CONF_P_PAGE);
-    const char *why;
-    if (page && !conf_read(b->conf, page->args[0].text, &p->page, &why))
-        conf_error(b->diags, b->conf, &page->args[0].pos, "%.*s cannot be read: %s", SPAN_ARG(page->args[0].text), why);
+    struct text *form = page ? (struct text *)build_alloc(b, sizeof *form) : NULL;
+    if (form && build_page(b, &page->args[0], form))
+        p->page = form;
 }
 
 void build_proxy(struct builder *b, const struct conf_stmt *s)
@@ -128,6 +128,7 @@ void build_proxy(struct builder *b, const struct conf_stmt *s)
     p->guard = build_guard(b, s, NULL);
     p->throttles = build_throttles(b, s, arena_printf(b->a, "proxy %.*s", SPAN_ARG(p->name)));
     build_policy(b, s, p);
+    p->pages = build_error_pages(b, s, NULL);
     p->tls = build_tls(b, s);
     bool h2c = conf_child(s, CONF_H2C) != NULL;
     for (unsigned i = 0; i < s->n_args; i++)

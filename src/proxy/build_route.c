@@ -46,6 +46,12 @@ static void build_mirror(struct builder *b, const struct conf_stmt *s, struct ro
     r->mirror = mirror->pool ? mirror : NULL;
 }
 
+unsigned build_retry_after(const struct conf_stmt *s)
+{
+    const struct conf_value *v = conf_option(s, "retry-after");
+    return v ? (unsigned)((v->num + 999) / 1000) : 0;
+}
+
 static void build_target(struct builder *b, const struct conf_stmt *s, struct route *r)
 {
     const struct conf_stmt *t = s->target;
@@ -67,10 +73,13 @@ static void build_target(struct builder *b, const struct conf_stmt *s, struct ro
     } else if (span_eq(word, SPAN("respond"))) {
         r->target = TARGET_RESPOND;
         r->status = (unsigned)t->args[1].num;
-        if (t->n_args > 2)
+        r->retry_after_s = build_retry_after(t);
+        if (conf_plain_args(t) > 2)
             r->text = text_build(b, &t->args[2], TEXT_PLAIN);
     } else {
+        const struct conf_stmt *block = conf_child(s, CONF_PRECOMPRESSED) ? s : s->parent;
         r->target = TARGET_FILES;
+        r->precompressed = span_eq(conf_word(block, CONF_PRECOMPRESSED), SPAN("on"));
         open_files(b, &t->args[1], r);
     }
 }
@@ -149,6 +158,9 @@ void build_route(struct builder *b, const struct conf_stmt *s, const struct time
     r->cache = build_cache_use(b, s, build_cache_use(b, s->parent, NULL));
     r->links = build_rewrite_links(b, s);
     build_replacements(b, s, &r->replacements);
+    r->cors = build_cors(b, s, build_cors(b, s->parent, NULL));
+    r->security = build_security_headers(s, build_security_headers(s->parent, SECURITY_OFF));
+    r->pages = build_error_pages(b, s, build_error_pages(b, s->parent, NULL));
     const struct conf_stmt *strip = conf_child(s, CONF_STRIP);
     if (strip) {
         r->strip = strip->args[0].text;

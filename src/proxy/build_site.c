@@ -20,6 +20,7 @@ struct site *build_site(struct builder *b, const struct conf_stmt *s)
     site->throttles = build_throttles(b, s, arena_printf(b->a, "site %.*s", SPAN_ARG(site->name)));
     site->bandwidths = build_bandwidths(b, s, arena_printf(b->a, "site %.*s", SPAN_ARG(site->name)));
     site->tls = build_tls(b, s);
+    site->pages = build_error_pages(b, s, NULL);
     struct timeouts t = build_timeouts(s, &b->g->timeouts);
     const struct auth *auth = auth_new(&b->cond, s, NULL);
     for (const struct conf_stmt *r = conf_child(s, CONF_ROUTE); r; r = conf_next(r))

@@ -72,5 +72,6 @@ bool choice_last_word(struct exchange *x, enum err e)
     memset(&x->resp, 0, sizeof x->resp);
     fields_init(&x->resp.fields, x->arena);
     x->answer = ANSWER_LOCAL;
-    return text.ptr && !page_text(c->respond_status, text, &x->resp, &x->content);
+    return text.ptr && !page_retry_after(c->retry_after_s, x->arena, &x->resp.fields) &&
+           !page_text(c->respond_status, text, &x->resp, &x->content);
 }

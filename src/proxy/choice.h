@@ -17,6 +17,7 @@ struct pool_choice {
     struct span by_name;
     unsigned respond_status; // failover, once all have failed; 0: the error's own answer
     struct text respond_text;
+    unsigned retry_after_s; // 0: nothing is said
 };
 
 /// The pool for the exchange, and (where the route fails over) how many come behind it.

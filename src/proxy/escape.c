@@ -109,11 +109,12 @@ struct span escape_html(struct arena *a, struct span s)
     size_t n = 0;
     for (size_t i = 0; p && i < s.len; i++) {
         char c = s.ptr[i];
-        struct span e = c == '<'   ? SPAN("&lt;")
-                        : c == '>' ? SPAN("&gt;")
-                        : c == '&' ? SPAN("&amp;")
-                        : c == '"' ? SPAN("&quot;")
-                                   : span_of(s.ptr + i, 1);
+        struct span e = c == '<'    ? SPAN("&lt;")
+                        : c == '>'  ? SPAN("&gt;")
+                        : c == '&'  ? SPAN("&amp;")
+                        : c == '"'  ? SPAN("&quot;")
+                        : c == '\'' ? SPAN("&#39;")
+                                    : span_of(s.ptr + i, 1);
         memcpy(p + n, e.ptr, e.len);
         n += e.len;
     }

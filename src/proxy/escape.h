@@ -12,7 +12,7 @@
 size_t escape_json(struct span s, char *out, size_t cap);
 /// The same for the quoted parts of the combined log form: `\"`, `\\` and `\xhh`, ASCII alone stays.
 size_t escape_log(struct span s, char *out, size_t cap);
-/// For text and double-quoted attributes of HTML; in the arena, NULL pointer when memory is out.
+/// For text and quoted attributes of HTML; in the arena, NULL pointer when memory is out.
 struct span escape_html(struct arena *a, struct span s);
 
 #endif

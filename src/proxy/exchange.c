@@ -7,7 +7,7 @@
 #include "proxy/cached.h"
 #include "proxy/content.h"
 #include "proxy/choice.h"
-#include "proxy/page.h"
+#include "proxy/error_pages.h"
 #include "proxy/request_id.h"
 #include "proxy/thread.h"
 #include "proxy/throttles.h"
@@ -61,8 +61,7 @@ enum err exchange_answer_error(struct exchange *x, enum err e)
     if (!framing_is_sound(x, e))
         x->client->close = true;
     struct span date;
-    struct page p = {.reason = e, .id = x->id, .message = x->message, .form = x->proxy && err_info(e)->fault == ERR_FAULT_POLICY ? x->proxy->page : SPAN_NONE, .allow = x->allow, .retry_after_s = x->retry_after_s};
-    enum err e2 = page_render(&p, x->req, x->arena, &x->resp, &x->content);
+    enum err e2 = error_page_answer(x, e);
     if (!e2 && !arena_dup(x->arena, service_date(x->service), &date))
         e2 = ERR_NO_MEMORY;
     if (!e2)
@@ -71,6 +70,8 @@ enum err exchange_answer_error(struct exchange *x, enum err e)
         e2 = authenticate_challenge(x, &x->resp.fields);
     if (!e2 && (x->cached || (x->site && x->site->cached)))
         e2 = cache_status_add(x);
+    if (!e2 && x->route)
+        e2 = exchange_tell_browsers(x);
     x->answer = ANSWER_LOCAL;
     return e2;
 }

@@ -124,6 +124,8 @@ void exchange_refuse(struct client_conn *c, struct client_stream *s, struct requ
 enum err exchange_answer_error(struct exchange *x, enum err e);
 /// What came from upstream becomes what goes on: what is for one hop goes, Via and a Date come (RFC 9110 6.6.1, 7.6). Once.
 enum err exchange_pass_on(struct exchange *x);
+/// The fields of `cors` and `security-headers` of the route.
+MUST_USE enum err exchange_tell_browsers(struct exchange *x);
 /// Ends what is under way with the upstream.
 void exchange_end_upstream(struct exchange *x);
 /// Gives the place at the server back, in the end; e: how the exchange ended.

@@ -11,6 +11,7 @@
 
 #include "base/hash.h"
 #include "base/num.h"
+#include "http/coding.h"
 #include "http/conditional.h"
 #include "http/date.h"
 #include "http/media.h"
@@ -144,6 +145,60 @@ static enum err open_file(struct opening *o)
     return reason_of(o->error);
 }
 
+// ---- Siblings that hold the content encoded
+
+static bool gains(struct span type)
+{
+    unsigned n;
+    const struct span *patterns = media_compressible(&n);
+    for (unsigned i = 0; i < n; i++)
+        if (media_matches(media_essence(type), patterns[i]))
+            return true;
+    return false;
+}
+
+// One that was made before the file was changed last holds something else.
+static bool is_current(const struct stat *sibling, const struct stat *file)
+{
+    const struct timespec *a = &sibling->st_mtim, *b = &file->st_mtim;
+    return S_ISREG(sibling->st_mode) &&
+           (a->tv_sec != b->tv_sec ? a->tv_sec > b->tv_sec : a->tv_nsec >= b->tv_nsec);
+}
+
+static struct span suffix_of(enum coding c)
+{
+    return c == CODING_BR ? SPAN(".br") : c == CODING_ZSTD ? SPAN(".zst") : SPAN(".gz");
+}
+
+// The sibling that the client wants most takes the file's place in *o. *ret: CODING_IDENTITY where it stays
+// as it is.
+static enum err choose_sibling(struct opening *o, struct span name, const struct request *req,
+                               struct arena *a, enum coding *ret)
+{
+    enum coding offers[] = {CODING_BR, CODING_ZSTD, CODING_GZIP}, c; // the smallest one first
+    struct span accept = fields_joined(&req->fields, FIELD_ACCEPT_ENCODING, a);
+    for (unsigned n = ARRAY_LEN(offers); n && (c = coding_choose(accept, offers, n)) != CODING_IDENTITY;) {
+        struct span path = arena_join(a, name, suffix_of(c));
+        struct opening s = {.root = o->root, .fd = -1, .path = path.ptr ? arena_cstr(a, path) : NULL};
+        enum err e = s.path ? open_file(&s) : ERR_NO_MEMORY;
+        if (e && e != ERR_NOT_FOUND)
+            return e;
+        if (!e && is_current(&s.st, &o->st)) {
+            close(o->fd);
+            *o = s;
+            *ret = c;
+            return ERR_OK;
+        }
+        if (!e)
+            close(s.fd);
+        unsigned i = 0;
+        while (offers[i] != c)
+            i++;
+        memmove(offers + i, offers + i + 1, (--n - i) * sizeof *offers);
+    }
+    return ERR_OK;
+}
+
 // No hidden file, no empty segment in the middle, nothing that is another spelling of something else. What
 // /.well-known/ holds (RFC 8615) is meant to be seen.
 static bool is_plain_path(struct span p)
@@ -184,7 +239,24 @@ static struct span etag_of(const struct stat *st, struct arena *a)
     return span_of(p, n);
 }
 
-static enum err put_fields(struct response *r, const struct validators *v, struct span name, struct arena *a)
+// What of the answer depends on the file's name, and on the sibling that stands for it.
+struct form {
+    struct span type;
+    enum coding coding;
+    bool negotiated;
+};
+
+static enum err put_form(struct response *r, const struct form *form)
+{
+    bool content = r->status == 200 || r->status == 206;
+    enum err e = content ? fields_add(&r->fields, FIELD_CONTENT_TYPE, form->type) : ERR_OK;
+    if (!e && content && form->coding != CODING_IDENTITY)
+        e = fields_add(&r->fields, FIELD_CONTENT_ENCODING, coding_name(form->coding));
+    return e || !form->negotiated ? e : fields_add(&r->fields, FIELD_VARY, SPAN("Accept-Encoding"));
+}
+
+static enum err put_fields(struct response *r, const struct validators *v, const struct form *form,
+                           struct arena *a)
 {
     char *date = arena_bytes(a, HTTP_DATE_BYTES);
     if (!date || !v->etag.ptr)
@@ -195,8 +267,8 @@ static enum err put_fields(struct response *r, const struct validators *v, struc
         e = fields_add(&r->fields, FIELD_LAST_MODIFIED, span_of(date, HTTP_DATE_BYTES));
     if (!e)
         e = fields_add(&r->fields, FIELD_ACCEPT_RANGES, SPAN("bytes"));
-    if (!e && (r->status == 200 || r->status == 206))
-        e = fields_add(&r->fields, FIELD_CONTENT_TYPE, media_type_of(name));
+    if (!e)
+        e = put_form(r, form);
     if (!e)
         e = fields_add_named(&r->fields, SPAN("X-Content-Type-Options"), SPAN("nosniff"));
     return e;
@@ -212,7 +284,7 @@ static enum err put_range(struct response *r, enum range_kind k, uint64_t first,
     return range.ptr ? fields_add(&r->fields, FIELD_CONTENT_RANGE, range) : ERR_NO_MEMORY;
 }
 
-static enum err answer_open(int fd, const struct stat *st, struct span name, const struct request *req,
+static enum err answer_open(int fd, const struct stat *st, const struct form *form, const struct request *req,
                             struct arena *a, struct response *r, struct files_result *ret)
 {
     int64_t now = (int64_t)(loop_wall_ms() / 1000);
@@ -230,15 +302,24 @@ static enum err answer_open(int fd, const struct stat *st, struct span name, con
     bool content = r->status == 200 || r->status == 206;
     r->framing = r->status == 304 ? (struct framing){FRAMING_NONE, 0}
                                   : (struct framing){FRAMING_LENGTH, content ? length : 0};
-    enum err e = put_fields(r, &v, name, a);
+    enum err e = put_fields(r, &v, form, a);
     if (e)
         return e;
     *ret = (struct files_result){content ? fd : -1, first, content ? length : 0};
     return ERR_OK;
 }
 
+static enum err answer_file(struct opening *o, struct span name, const struct request *req,
+                            bool precompressed, struct arena *a, struct response *r, struct files_result *ret)
+{
+    struct form form = {media_type_of(name), CODING_IDENTITY, false};
+    form.negotiated = precompressed && gains(form.type);
+    enum err e = form.negotiated ? choose_sibling(o, name, req, a, &form.coding) : ERR_OK;
+    return e ? e : answer_open(o->fd, &o->st, &form, req, a, r, ret);
+}
+
 enum err files_answer(const struct files_root *root, struct span path, const struct request *req,
-                      struct arena *a, struct response *r, struct files_result *ret)
+                      bool precompressed, struct arena *a, struct response *r, struct files_result *ret)
 {
     struct span decoded;
     if (req->method != METHOD_GET && req->method != METHOD_HEAD)
@@ -264,7 +345,7 @@ enum err files_answer(const struct files_root *root, struct span path, const str
     else if (!S_ISREG(o.st.st_mode))
         e = ERR_NOT_FOUND;
     else
-        e = answer_open(o.fd, &o.st, decoded, req, a, r, &result);
+        e = answer_file(&o, decoded, req, precompressed, a, r, &result);
     if (result.fd < 0 || e)
         close(o.fd);
     if (!e)

@@ -21,9 +21,12 @@ struct files_result {
 /// path: what follows the route's prefix, normalised, still percent-encoded, without a leading slash. Only
 /// regular files that are not hidden are there; a folder is its index.html. Sets the answer's status, fields
 /// (which must be initialised) and framing: 200, 206, 304, 308 (a folder without its slash), 412, 416. The
-/// answer to HEAD has the descriptor too. On a fiber (opening may wait); several fibers and threads at once
+/// answer to HEAD has the descriptor too. precompressed: of a type that gains from it, what a sibling with
+/// `.br`, `.zst` or `.gz` behind its name holds is the content where the client accepts that coding, unless
+/// the sibling is the older of the two. On a fiber (opening may wait); several fibers and threads at once
 /// are fine. ERR_NOT_FOUND, ERR_METHOD_REFUSED, ERR_NO_FILES, ERR_NO_MEMORY.
 MUST_USE enum err files_answer(const struct files_root *r, struct span path, const struct request *req,
-                               struct arena *a, struct response *ret_resp, struct files_result *ret);
+                               bool precompressed, struct arena *a, struct response *ret_resp,
+                               struct files_result *ret);
 
 #endif

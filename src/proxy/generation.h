@@ -26,6 +26,7 @@
 #include "policy/trust.h"
 #include "proxy/cache_use.h"
 #include "proxy/files.h"
+#include "proxy/security_headers.h"
 #include "proxy/service.h"
 #include "proxy/variables.h"
 #include "session/client.h"
@@ -99,11 +100,13 @@ struct route {
     const struct pool_choice *choice; // `split`, `failover`; NULL: pool alone
     const struct mirror *mirror;      // NULL: none
     enum queue_priority priority;     // among those who wait for a server
-    const struct retry_rules *retry; // its own; NULL: the pool's
-    unsigned status;   // redirect, respond
-    struct text text;  // redirect's URL, respond's content
+    const struct retry_rules *retry;  // its own; NULL: the pool's
+    unsigned status;                  // redirect, respond
+    struct text text;                 // redirect's URL, respond's content
+    unsigned retry_after_s;           // respond; 0: nothing is said
     struct files_root *files;
-    struct span strip; // prefix taken off the path, without the final slash
+    bool precompressed;                  // files: siblings that hold their content encoded are looked for
+    struct span strip;                   // prefix taken off the path, without the final slash
     const struct path_rewrite *rewrites; // behind strip; the first whose pattern matches
     unsigned n_rewrites;
     struct timeouts timeouts;
@@ -115,6 +118,9 @@ struct route {
     const struct compress *compress; // its own or its site's; NULL: none
     const struct cache_use *cache;   // the same
     const struct rewrite_links *links; // the same
+    const struct cors *cors;           // the same
+    enum security_level security;      // the same
+    const struct error_pages *pages;   // its own, then its site's; NULL: none
     struct replacements replacements;  // its own, then its site's
     const struct span *upgrades; // tokens that may pass, lower case
     unsigned n_upgrades;
@@ -140,6 +146,7 @@ struct site {
     const struct tls_site *tls; // NULL: plain only
     bool cached;                // some of its answers may come from a cache
     struct site_tls secure;
+    const struct error_pages *pages; // NULL: none
     const struct route *passthrough; // its only route, where TLS is passed on as it is; otherwise NULL
     struct span where;
     const struct bandwidths *bandwidths; // NULL: none
@@ -172,7 +179,8 @@ struct proxy {
     const struct guard *guard; // NULL: nothing is asked
     const struct throttles *throttles; // NULL: none
     struct policy policy;
-    struct span page;                // for who is refused; empty: ours
+    const struct text *page;         // for who is refused; NULL: ours
+    const struct error_pages *pages; // NULL: none
     const struct text *policy_texts; // one a rule: redirect's URL, respond's text
     const struct auth *auth;         // NULL: users need not show who they are
     enum privacy privacy;

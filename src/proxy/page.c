@@ -59,7 +59,7 @@ bool page_wants_json(const struct fields *f)
 
 // ---- What is said
 
-static struct span text_of(const struct page *p)
+struct span page_message(const struct page *p)
 {
     return p->message.len ? p->message : span_str(err_info(p->reason)->text);
 }
@@ -78,7 +78,7 @@ static struct span json_text(struct arena *a, struct span s)
 
 static struct span problem(const struct page *p, unsigned status, struct arena *a)
 {
-    struct span text = json_text(a, text_of(p)), id = json_text(a, p->id);
+    struct span text = json_text(a, page_message(p)), id = json_text(a, p->id);
     if (!text.ptr || !id.ptr)
         return SPAN_NONE;
     return arena_printf(a,
@@ -96,34 +96,12 @@ static const char page_form[] =
     "h1{font-size:1.4em}small{opacity:.7}"
     "</style>\n<h1>%u %.*s</h1>\n<p>%.*s%.*s</p>\n<p><small>%s &middot; %.*s</small></p>\n</html>\n";
 
-// A page of one's own: {message}, {status}, {title}, {reason} and {id} are what ours says, as text.
-static struct span filled(const struct page *p, unsigned status, struct arena *a)
-{
-    const struct {
-        struct span name, value;
-    } rows[] = {{SPAN("{message}"), text_of(p)}, {SPAN("{status}"), arena_printf(a, "%u", status)}, {SPAN("{title}"), status_reason(status)}, {SPAN("{reason}"), span_str(err_name(p->reason))}, {SPAN("{id}"), p->id}};
-    struct span rest = p->form, out = SPAN("");
-    while (rest.len && out.ptr) {
-        size_t brace = span_find(rest, '{'), skip = brace + 1;
-        struct span at = span_skip(rest, brace), value = span_first(at, 1);
-        for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-            if (span_starts(at, rows[i].name)) {
-                value = escape_html(a, rows[i].value);
-                skip = brace + rows[i].name.len;
-            }
-        }
-        out = arena_join(a, out, span_first(rest, brace));
-        out = out.ptr && value.ptr ? arena_join(a, out, value) : out;
-        rest = span_skip(rest, skip);
-    }
-    return out;
-}
-
 static struct span html(const struct page *p, unsigned status, struct arena *a)
 {
     if (p->form.len)
-        return filled(p, status, a);
-    struct span text = escape_html(a, text_of(p)), id = escape_html(a, p->id), title = status_reason(status);
+        return p->form;
+    struct span text = escape_html(a, page_message(p)), id = escape_html(a, p->id),
+                title = status_reason(status);
     if (!text.ptr || !id.ptr)
         return SPAN_NONE;
     return arena_printf(a, page_form, status, SPAN_ARG(title), status, SPAN_ARG(title), SPAN_ARG(text),
@@ -141,13 +119,15 @@ static enum err finish(struct response *ret, struct span body, struct chunkq *co
     return chunkq_append(content, NULL, body.ptr, body.len);
 }
 
-static enum err put_retry_after(unsigned seconds, struct arena *a, struct fields *f)
+enum err page_retry_after(unsigned seconds, struct arena *a, struct fields *f)
 {
     char text[20];
-    struct span value = SPAN("1");
-    if (seconds > 1 && !arena_dup(a, span_of(text, num_put_dec(text, seconds)), &value))
-        return ERR_NO_MEMORY;
-    return fields_add(f, FIELD_RETRY_AFTER, value);
+    struct span value;
+    if (!seconds)
+        return ERR_OK;
+    return arena_dup(a, span_of(text, num_put_dec(text, seconds)), &value)
+               ? fields_add(f, FIELD_RETRY_AFTER, value)
+               : ERR_NO_MEMORY;
 }
 
 static enum err put_fields(const struct page *p, bool as_json, unsigned status, struct arena *a, struct fields *f)
@@ -160,20 +140,29 @@ static enum err put_fields(const struct page *p, bool as_json, unsigned status, 
         e = fields_add_named(f, SPAN("X-Content-Type-Options"), SPAN("nosniff"));
     if (!e && !as_json)
         e = fields_add(f, FIELD_CONTENT_SECURITY_POLICY,
-                       p->form.len ? SPAN("default-src 'none'; style-src 'unsafe-inline'; img-src data:") : SPAN("default-src 'none'; style-src 'unsafe-inline'"));
-    if (!e && (status == 503 || status == 429))
-        e = put_retry_after(p->retry_after_s, a, f);
+                       p->own_things ? SPAN("default-src 'self' data:; style-src 'self' 'unsafe-inline'; "
+                                            "script-src 'none'; object-src 'none'; base-uri 'none'")
+                       : p->form.len ? SPAN("default-src 'none'; style-src 'unsafe-inline'; img-src data:")
+                                     : SPAN("default-src 'none'; style-src 'unsafe-inline'"));
+    if (!e && (p->retry_after_s || ((status == 503 || status == 429) && !p->status)))
+        e = page_retry_after(MAX(p->retry_after_s, 1U), a, f);
     if (!e && status == 405)
         e = fields_add(f, FIELD_ALLOW, p->allow.len ? p->allow : usual_methods);
     return e;
 }
 
+unsigned page_status(const struct page *p)
+{
+    unsigned status = p->status ? p->status : err_info(p->reason)->status;
+    return status == 499 || status < 400
+               ? 400
+               : status; // a client that left sees none, but may only have stopped sending
+}
+
 enum err page_render(const struct page *p, const struct request *req, struct arena *a, struct response *ret,
                      struct chunkq *ret_content)
 {
-    unsigned status = err_info(p->reason)->status;
-    if (status == 499 || status < 400) // a client that left sees none, but may only have stopped sending
-        status = 400;
+    unsigned status = page_status(p);
     bool as_json = page_wants_json(&req->fields);
     ret->status = (uint16_t)status;
     ret->reason = SPAN_NONE;

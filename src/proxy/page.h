@@ -12,13 +12,21 @@ struct page {
     struct span id;      // of the request; may be empty
     struct span message; // words of the rule's writer in place of the reason's own; may be empty
     unsigned retry_after_s; // of a 429 or 503; 0: a second
-    struct span form;    // a page of the configuration's in place of ours; empty: none
-    struct span allow;   // methods, for a 405 (RFC 9110 15.5.6); empty: the usual ones
+    struct span form;       // a page of the configuration's in place of ours, filled in; empty: none
+    bool own_things;        // it may show what its site has beside it: images, styles
+    unsigned status;        // 0: the reason's
+    struct span allow;      // methods, for a 405 (RFC 9110 15.5.6); empty: the usual ones
 };
 /// Fills *ret (its fields must be initialised) and appends the content to *ret_content, borrowed from the
 /// arena. An answer to HEAD is the caller's matter. ERR_NO_MEMORY.
 MUST_USE enum err page_render(const struct page *p, const struct request *req, struct arena *a,
                               struct response *ret, struct chunkq *ret_content);
+/// The status that an answer to this has.
+unsigned page_status(const struct page *p);
+/// What it says in words.
+struct span page_message(const struct page *p);
+/// Adds Retry-After, where the number is not 0. ERR_NO_MEMORY.
+MUST_USE enum err page_retry_after(unsigned seconds, struct arena *a, struct fields *f);
 /// Plain text with a status; the text is borrowed.
 MUST_USE enum err page_text(unsigned status, struct span text, struct response *ret,
                             struct chunkq *ret_content);

@@ -2,7 +2,9 @@
 // authorize: may this client do this, here and now? And the answers of routes that need no server, which only those may have.
 #include "proxy/authenticate.h"
 #include "proxy/cached.h"
+#include "proxy/cors.h"
 #include "proxy/decide.h"
+#include "proxy/error_pages.h"
 #include "proxy/files.h"
 #include "proxy/guard.h"
 #include "proxy/page.h"
@@ -86,9 +88,16 @@ static enum err answer_redirect(struct exchange *x)
 
 static enum err answer_respond(struct exchange *x)
 {
-    struct span text = text_render(&x->route->text, x, NULL);
+    const struct route *r = x->route;
+    struct span text = text_render(&r->text, x, NULL);
+    enum err e = text.ptr ? ERR_OK : ERR_NO_MEMORY;
     x->answer = ANSWER_LOCAL;
-    return text.ptr ? page_text(x->route->status, text, &x->resp, &x->content) : ERR_NO_MEMORY;
+    x->retry_after_s = r->retry_after_s;
+    if (!e && !r->text.literal.ptr && error_page_take(x, r->status, &e))
+        return e;
+    if (!e)
+        e = page_retry_after(r->retry_after_s, x->arena, &x->resp.fields);
+    return e ? e : page_text(r->status, text, &x->resp, &x->content);
 }
 
 static enum err answer_files(struct exchange *x)
@@ -98,7 +107,7 @@ static enum err answer_files(struct exchange *x)
     while (rest.len && rest.ptr[0] == '/')
         rest = span_skip(rest, 1);
     x->allow = SPAN("GET, HEAD");
-    enum err e = files_answer(x->route->files, rest, x->req, x->arena, &x->resp, &f);
+    enum err e = files_answer(x->route->files, rest, x->req, x->route->precompressed, x->arena, &x->resp, &f);
     if (e)
         return e;
     x->answer = f.fd >= 0 ? ANSWER_FILE : ANSWER_LOCAL;
@@ -163,6 +172,13 @@ static enum err hold_rules_and_authenticate(struct exchange *x, struct condition
     return e || !need_user ? e : hold_rules(x, in);
 }
 
+// A browser asks before it sends anything that says who it is for; so whoever may be here at all is answered.
+static enum err answer_preflight(struct exchange *x, struct condition_input *in)
+{
+    enum err e = rules_need_user(x) ? ERR_OK : hold_rules(x, in);
+    return e || x->answer != ANSWER_NONE ? e : cors_answer_preflight(x);
+}
+
 enum err phase_authorize(struct exchange *x)
 {
     struct condition_input in;
@@ -171,6 +187,8 @@ enum err phase_authorize(struct exchange *x)
         e = throttles_admit(x, THROTTLE_UNKNOWN_USER);
     if (e)
         return e;
+    if (unlikely(x->route && x->route->cors && cors_is_preflight(x)))
+        return answer_preflight(x, &in);
     const struct guard *g = guard_of(x);
     if (g && (e = guard_check(x, g)))
         return e;

@@ -3,7 +3,7 @@
 #include "http/date.h"
 #include "proxy/affinity.h"
 #include "proxy/cached.h"
-#include "proxy/exchange.h"
+#include "proxy/cors.h"
 #include "proxy/guard.h"
 #include "proxy/https.h"
 #include "proxy/identity.h"
@@ -46,6 +46,13 @@ static enum err keep_named(struct exchange *x, const struct guard *g)
     return e;
 }
 
+enum err exchange_tell_browsers(struct exchange *x)
+{
+    const struct route *r = x->route;
+    enum err e = r->cors ? cors_mark(x, r->cors) : ERR_OK;
+    return e || !r->security ? e : security_headers_add(r->security, &x->resp.fields);
+}
+
 enum err phase_examine(struct exchange *x)
 {
     if (x->answer == ANSWER_DONE)
@@ -69,6 +76,8 @@ enum err phase_examine(struct exchange *x)
         e = identity_hide_answer(x);
     if (!e)
         e = transform_plan(x);
+    if (!e && x->route)
+        e = exchange_tell_browsers(x);
     if (!e && x->site)
         e = https_promise(x);
     if (!e && x->site)

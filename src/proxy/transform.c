@@ -3,6 +3,7 @@
 
 #include "filter/codec.h"
 #include "http/media.h"
+#include "http/vary.h"
 #include "proxy/link_fields.h"
 
 static const struct compress *compress_of(const struct exchange *x)
@@ -22,15 +23,6 @@ static bool has_no_transform(const struct fields *f, struct arena *a)
 {
     struct span cc = fields_joined(f, FIELD_CACHE_CONTROL, a);
     return cc.ptr && list_has(cc, SPAN("no-transform"));
-}
-
-static enum err vary_add(struct fields *f, struct arena *a, struct span name)
-{
-    struct span vary = fields_joined(f, FIELD_VARY, a);
-    if (vary.ptr && (list_has(vary, name) || list_has(vary, SPAN("*"))))
-        return ERR_OK;
-    struct span value = vary.ptr && vary.len ? arena_printf(a, "%.*s, %.*s", SPAN_ARG(vary), SPAN_ARG(name)) : name;
-    return value.ptr ? fields_set(f, FIELD_VARY, value) : ERR_NO_MEMORY;
 }
 
 // The octets change: the tag says the same of their meaning only, and what counts octets no longer holds.
@@ -80,8 +72,8 @@ static enum err plan_compress(struct exchange *x, const struct compress *c, stru
 {
     struct span type = media_essence(fields_value(&x->resp.fields, FIELD_CONTENT_TYPE));
     if (!type_matches(c, type))
-        return x->resp.status == 304 ? vary_add(&x->resp.fields, x->arena, SPAN("Accept-Encoding")) : ERR_OK;
-    enum err e = vary_add(&x->resp.fields, x->arena, SPAN("Accept-Encoding"));
+        return x->resp.status == 304 ? vary_add(&x->resp.fields, SPAN("Accept-Encoding"), x->arena) : ERR_OK;
+    enum err e = vary_add(&x->resp.fields, SPAN("Accept-Encoding"), x->arena);
     if (e || !may_compress(x, c, sent))
         return e;
     enum coding coding = coding_choose(fields_joined(&x->req->fields, FIELD_ACCEPT_ENCODING, x->arena), c->offers, c->n_offers);

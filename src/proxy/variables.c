@@ -5,6 +5,7 @@
 #include "http/device.h"
 #include "http/h1.h"
 #include "proxy/build.h"
+#include "proxy/escape.h"
 #include "proxy/exchange.h"
 
 enum variable {
@@ -14,6 +15,7 @@ enum variable {
     N_VARIABLES,
     VAR_HEADER, // of the request, by name
     VAR_GROUP,  // by number
+    VAR_PAGE,   // of struct page_words, by its place there
     VAR_NONE,   // literal
 };
 
@@ -136,13 +138,61 @@ static struct span value_of(const struct text_part *p, const struct exchange *x,
     return s.ptr ? s : SPAN("");
 }
 
-struct span text_render(const struct text *t, const struct exchange *x, const struct span groups[PATTERN_GROUPS])
+static bool is_control(char c)
+{
+    return ((unsigned char)c < 0x20 && c != '\t') || c == 0x7f;
+}
+
+// A value of a field ends at a line break, and other controls have no place in it: they are percent-encoded.
+// Names out of tokens and certificates, whoever signed them, can have any.
+static struct span harmless(struct arena *a, struct span s)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    size_t controls = 0, n = 0;
+    for (size_t i = 0; i < s.len; i++)
+        controls += is_control(s.ptr[i]);
+    char *p = controls ? arena_bytes(a, s.len + controls * 2) : NULL;
+    if (!controls || !p)
+        return controls ? SPAN_NONE : s;
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.ptr[i];
+        p[n++] = is_control(s.ptr[i]) ? '%' : s.ptr[i];
+        if (is_control(s.ptr[i])) {
+            p[n++] = digits[c >> 4];
+            p[n++] = digits[c & 15];
+        }
+    }
+    return span_of(p, n);
+}
+
+struct span text_render(const struct text *t, const struct exchange *x,
+                        const struct span groups[PATTERN_GROUPS])
 {
     if (!t->n)
         return t->literal.ptr ? t->literal : SPAN("");
     struct span s = SPAN("");
-    for (unsigned i = 0; i < t->n && s.ptr; i++)
-        s = arena_join(x->arena, s, value_of(&t->v[i], x, groups));
+    for (unsigned i = 0; i < t->n && s.ptr; i++) {
+        struct span value = value_of(&t->v[i], x, groups);
+        if (t->in_field && t->v[i].var != VAR_NONE)
+            value = harmless(x->arena, value);
+        s = value.ptr ? arena_join(x->arena, s, value) : SPAN_NONE;
+    }
+    return s;
+}
+
+static const char *const page_word_names[] = {"message", "title", "reason", "id"};
+
+struct span text_render_page(const struct text *t, const struct exchange *x, const struct page_words *words)
+{
+    const struct span values[] = {words->message, words->title, words->reason, words->id};
+    struct span s = t->n ? SPAN("") : t->literal;
+    for (unsigned i = 0; i < t->n && s.ptr; i++) {
+        const struct text_part *p = &t->v[i];
+        struct span value = p->var == VAR_PAGE ? values[p->group] : value_of(p, x, NULL);
+        if (p->var != VAR_NONE)
+            value = escape_html(x->arena, value.ptr ? value : SPAN(""));
+        s = value.ptr ? arena_join(x->arena, s, value) : SPAN_NONE;
+    }
     return s;
 }
 
@@ -194,7 +244,13 @@ static void unknown(struct builder *b, const struct conf_value *v, struct span w
         conf_error(b->diags, b->conf, &v->pos, "there is no variable {%.*s}", SPAN_ARG(word));
 }
 
-static struct text_part part_of(struct builder *b, const struct conf_value *v, struct span word, enum text_place place)
+static bool is_for_field(enum text_place place)
+{
+    return place == TEXT_FIELD || place == TEXT_GROUPS;
+}
+
+static struct text_part part_of(struct builder *b, const struct conf_value *v, struct span word,
+                                enum text_place place)
 {
     if (span_starts(word, SPAN("header:")) && http_is_token(span_skip(word, 7)))
         return (struct text_part){VAR_HEADER, 0, span_skip(word, 7)};
@@ -202,19 +258,22 @@ static struct text_part part_of(struct builder *b, const struct conf_value *v, s
     enum variable var = number ? VAR_NONE : variable_of(word);
     if (number && place == TEXT_GROUPS)
         return (struct text_part){VAR_GROUP, (unsigned)(word.ptr[0] - '0'), SPAN("")};
-    if (var == VAR_NONE && place != TEXT_PLAIN)
+    for (unsigned i = 0; place == TEXT_PAGE && i < ARRAY_LEN(page_word_names); i++)
+        if (span_eq(word, span_str(page_word_names[i])))
+            return (struct text_part){VAR_PAGE, i, SPAN("")};
+    if (var == VAR_NONE && is_for_field(place))
         unknown(b, v, word);
     return (struct text_part){var, 0, var == VAR_NONE ? span_of(word.ptr - 1, word.len + 2) : SPAN("")};
 }
 
 struct text text_build(struct builder *b, const struct conf_value *v, enum text_place place)
 {
-    struct text t = {.literal = v->text};
+    struct text t = {.literal = v->text, .in_field = is_for_field(place)};
     struct span s = v->text, word;
     size_t braces = 0;
     for (size_t i = 0; i < s.len; i++)
         braces += s.ptr[i] == '{';
-    if (place != TEXT_PLAIN && !http_is_field_value(s))
+    if (t.in_field && !http_is_field_value(s))
         conf_error(b->diags, b->conf, &v->pos, "this text cannot stand in a field");
     struct text_part *parts = braces ? (struct text_part *)build_alloc(b, (braces * 2 + 1) * sizeof *parts) : NULL;
     size_t from = 0;

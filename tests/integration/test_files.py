@@ -190,3 +190,90 @@ def test_unreadable_files_are_not_there(site, folder):
     os.chmod(folder / "www" / "a.txt", 0)
     with connect(site.http) as c:
         assert c.ask(request(target="/a.txt")).status in (403, 404)
+
+
+# ---- Siblings that hold the content encoded
+
+CODED = """
+log access off
+site * {
+    listen 127.0.0.1:@http@
+    route /off/* -> files www { strip /off; precompressed off }
+    route *      -> files www { compress min 1B }
+}
+"""
+SIBLINGS = {f"www/app.css{suffix}": f"{suffix} of it, longer than one octet".encode() for suffix in ("", ".br", ".zst", ".gz")}
+
+
+def age(path, seconds):
+    os.utime(path, (1_700_000_000 - seconds,) * 2)
+
+
+@pytest.fixture
+def coded(weir, folder):
+    w = weir(CODED, files={**SIBLINGS, "www/one.js": b"one.js as it is", "www/one.js.gz": b"one.js encoded", "www/a.png": b"png", "www/a.png.gz": b"no",
+                           "www/alone.css.br": b"no", "www/link.css": b"a link's", "www/folder.css": b"a folder's", "secret.br": b"SECRET"})
+    for name in ("app.css", "one.js"):
+        age(folder / "www" / name, 10)
+    (folder / "www" / "folder.css.br").mkdir()
+    os.symlink("../secret.br", folder / "www" / "link.css.br")
+    return w
+
+
+def get(w, target, accept="", method="GET", **fields):
+    with connect(w.http) as c:
+        more = [("Accept-Encoding", accept)] if accept else []
+        return c.ask(request(method, target, fields=more + [(n.replace("_", "-"), v) for n, v in fields.items()]))
+
+
+@pytest.mark.parametrize("accept, suffix, coding", [
+    ("gzip", ".gz", "gzip"), ("zstd", ".zst", "zstd"), ("br", ".br", "br"), ("gzip, deflate, br, zstd", ".br", "br"), ("gzip, zstd", ".zst", "zstd"),
+    ("br;q=0.5, gzip", ".gz", "gzip"), ("br;q=0, zstd;q=0, *", ".gz", "gzip"), ("x-gzip", ".gz", "gzip"), ("", "", None), ("identity", "", None),
+    ("br;q=0.5, identity", "", None), ("deflate", "", None)])
+def test_siblings_by_what_is_accepted(coded, accept, suffix, coding):
+    r = get(coded, "/app.css", accept)
+    assert r.status == 200 and r.body == SIBLINGS["www/app.css" + suffix] and r.fields.get("Content-Encoding") == coding
+    assert r.fields["Content-Type"].startswith("text/css") and r.fields["Content-Length"] == str(len(r.body))
+    assert r.fields["Vary"] == "Accept-Encoding"
+    h = get(coded, "/app.css", accept, "HEAD")
+    assert h.body == b"" and {n: h.fields.get(n) for n in ("ETag", "Content-Length", "Content-Encoding")} == \
+        {n: r.fields.get(n) for n in ("ETag", "Content-Length", "Content-Encoding")}
+
+
+def test_the_next_coding_where_the_best_has_no_sibling(coded):
+    r = get(coded, "/one.js", "br, zstd, gzip")
+    assert r.body == b"one.js encoded" and r.fields["Content-Encoding"] == "gzip"
+
+
+def test_each_form_has_its_own_tag(coded):
+    tags = {a: get(coded, "/app.css", a).fields["ETag"] for a in ("", "br", "zstd", "gzip")}
+    assert len(set(tags.values())) == 4
+    assert get(coded, "/app.css", "br", If_None_Match=tags["br"]).status == 304
+    assert get(coded, "/app.css", "br", If_None_Match=tags["br"]).fields["Vary"] == "Accept-Encoding"
+    assert get(coded, "/app.css", "br", If_None_Match=tags["gzip"]).status == 200
+    assert get(coded, "/app.css", "", If_None_Match=tags["br"]).status == 200
+
+
+def test_ranges_are_of_the_encoded_form(coded):
+    r = get(coded, "/app.css", "gzip", Range="bytes=1-4")
+    whole = SIBLINGS["www/app.css.gz"]
+    assert (r.status, r.body, r.fields["Content-Encoding"]) == (206, whole[1:5], "gzip")
+    assert r.fields["Content-Range"] == f"bytes 1-4/{len(whole)}"
+    tag = get(coded, "/app.css").fields["ETag"]
+    assert get(coded, "/app.css", "gzip", Range="bytes=1-4", If_Range=tag).status == 200  # the tag is of another form
+
+
+def test_a_sibling_that_is_older_holds_something_else(coded, folder):
+    age(folder / "www" / "one.js.gz", 11)
+    assert get(coded, "/one.js", "gzip").fields.get("ETag", "").startswith("W/")  # encoded as it goes, by `compress`
+    age(folder / "www" / "one.js.gz", 10)
+    assert get(coded, "/one.js", "gzip").body == b"one.js encoded"
+
+
+@pytest.mark.parametrize("target, status, body", [
+    ("/off/app.css", 200, SIBLINGS["www/app.css"]), ("/a.png", 200, b"png"), ("/alone.css", 404, None), ("/link.css", 200, None), ("/folder.css", 200, None),
+    ("/app.css.br", 200, SIBLINGS["www/app.css.br"])])
+def test_what_has_no_encoded_form(coded, target, status, body):
+    r = get(coded, target, "br")
+    assert r.status == status and b"SECRET" not in r.body and (body is None or r.body == body)
+    assert "Content-Encoding" not in r.fields or r.fields["ETag"].startswith("W/")

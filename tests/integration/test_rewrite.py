@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Variables in fields, redirects and answers; `replace`; `rewrite` of paths and queries."""
+import base64
+import random
+
 import pytest
 
 from http1 import connect, request
+from passwords import htpasswd
 
 CONF = r"""
 log access off
@@ -113,3 +117,62 @@ def test_mistakes(cli, folder, statement, says):
     (folder / "bad.conf").write_text(f"pool a {{ server 127.0.0.1:1 }}\nsite x {{\n listen 127.0.0.1:0\n route * -> pool a {{ {statement} }}\n}}\n")
     r = cli("check", "-c", str(folder / "bad.conf"))
     assert r.returncode == 2 and "bad.conf:4:" in r.stderr + r.stdout and says in r.stderr + r.stdout
+
+
+EVERYWHERE = """
+log access off
+pool app { server 127.0.0.1:@app@ }
+site * {
+    listen 127.0.0.1:@http@
+    auth basic file users
+    route /r/* -> redirect 302 "/{rest}?{query}#{header:X-In}{header:X-Other}{user}{path}{uri}" { set response-header X-All "{rest}{header:X-In}{user}" }
+    route /*   -> pool app {
+        set request-header X-All "{host}{path}{query}{uri}{method}{rest}{client-ip}{request-id}{user}{header:X-In}{header:Cookie}{header:X-Other}"
+        replace request-header X-In "~(.*)" "<{1}|{header:X-Other}>"
+        set response-header X-All "{host}{path}{query}{uri}{rest}{user}{header:X-In}{header:Cookie}{header:X-Other}{server}{status}"
+        replace response-header X-Said "~(.+)" "<{1}|{header:X-Other}{query}>"
+        rewrite "~^/w/(.*)$" "/{1}{header:X-Other}?{header:X-Other}{query}"
+    }
+}
+"""
+
+
+def test_no_value_makes_a_second_field(weir, origin):
+    """Values of all kinds, in all the places where a variable can stand: either the request is refused, or what is made of it has the fields
+    that were asked for, once each, and not one more."""
+    rng = random.Random(9)
+    said = [b"x"]
+
+    def answer(x):
+        x.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Said: " + said[0] + b"\r\n\r\n")
+
+    o = origin(answer)
+    user = "ann:secret"
+    w = weir(EVERYWHERE, app=o.port, files={"users": htpasswd(ann="secret")})
+    nasty = [b"\rX-Evil: 1", b"%0aX-Evil:1", b"%0d%0aX-Evil:%201", b"\0", b"\x0b", b"\x7f", b"\x85", b"\xe2\x80\xa8", b"\xc4\x8a", b"{user}", b"{1}",
+             b"a", b"%", b"%00", b"%0A", b" ", b"\t", b"\"", b"\\", b"\\r\\n", b"&", b"#", b"?", b"/", b"..", b"\xff"]
+
+    def value():
+        return b"".join(rng.choice(nasty) for _ in range(rng.randrange(3)))
+
+    credentials = base64.b64encode(user.encode())
+    passed = 0
+    for i in range(400):
+        said[0] = value().replace(b"\r", b"").replace(b"\n", b"").replace(b"\0", b"") + b"."
+        target = rng.choice([b"/r/", b"/w/", b"/"]) + value().replace(b" ", b"+") + rng.choice([b"", b"?" + value().replace(b" ", b"+")])
+        lines = [b"GET " + target + b" HTTP/1.1", b"Host: shop.test", b"Authorization: Basic " + credentials, b"X-In: " + value(), b"X-Other: " + value(),
+                 b"Cookie: c=" + value(), b"Connection: close"]
+        seen = len(o.requests)
+        with connect(w.http) as c:
+            c.send(b"\r\n".join(lines) + b"\r\n\r\n")
+            r = c.read_response("GET")
+        assert "X-Evil" not in r.fields
+        assert len(r.fields.all("X-All")) <= 1 and len(r.fields.all("Location")) <= 1
+        if r.status not in (200, 302):
+            assert 400 <= r.status < 600
+            continue
+        passed += 1
+        for got in o.requests[seen:]:
+            assert "X-Evil" not in got.fields and len(got.fields.all("X-All")) == 1 and len(got.fields.all("Host")) == 1
+            assert len(got.fields.all("X-In")) <= 1 and " " not in got.target
+    assert passed > 50

@@ -58,7 +58,7 @@ static void places_and_texts(void **state)
         {"site * { route * -> }", "t.conf:1:18: error: a target is missing behind `->`\n"},
         {"site * { route * -> pol x }",
          "t.conf:1:21: error: `pol` is no target of a route; did you mean `pool`?\n"},
-        {"site * { route * -> respond }", "t.conf:1:21: error: the form is `-> respond STATUS [TEXT]`\n"},
+        {"site * { route * -> respond }", "t.conf:1:21: error: the form is `-> respond STATUS [TEXT] [retry-after DURATION]`\n"},
         {"site * { route * -> respond 199 }",
          "t.conf:1:29: error: `199` is no status for this: 200 to 599 is possible\n"},
         {"site * { route * -> redirect 200 http://x/ }",

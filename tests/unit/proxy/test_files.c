@@ -186,7 +186,7 @@ static void ask(struct got *g, const char *path, const char *head)
     struct span rest = path ? span_str(path) : req.path;
     while (!path && span_starts(rest, SPAN("/")))
         rest = span_skip(rest, 1);
-    g->err = files_answer(root, rest, &req, &g->arena, &g->resp, &f);
+    g->err = files_answer(root, rest, &req, true, &g->arena, &g->resp, &f);
     assert_true(g->err == ERR_OK || f.fd == -2);
     if (g->err || f.fd < 0)
         return;
@@ -571,7 +571,7 @@ static void memory_runs_out(void)
             assert_non_null(p);
             fail_after = 1;
             mem_fail_set(failing, NULL);
-            enum err e = files_answer(root, span_skip(req.path, 1), &req, &a, &resp, &f);
+            enum err e = files_answer(root, span_skip(req.path, 1), &req, true, &a, &resp, &f);
             mem_fail_set(NULL, NULL);
             if (!e && f.fd >= 0)
                 close(f.fd);
