@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "admin/log.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "admin/log_destination.h"
 #include "admin/metrics.h"
 #include "base/mem.h"
 
-enum { FIRST_BYTES = 64 * 1024, GATHER_NS = 20 * 1000 * 1000 }; // lines that come soon after the first go in one write
+enum {
+    FIRST_BYTES = 64 * 1024,
+    GATHER_NS = 20 * 1000 * 1000
+}; // lines that come soon after the first go in one write
 
 static struct {
     pthread_mutex_t lock;
@@ -25,45 +27,6 @@ static struct {
 } w = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER, .fd = -1};
 
 static enum log_level level_min = LOG_INFO;
-
-int log_open(const char *dest)
-{
-    if (strcmp(dest, "stdout") == 0)
-        return dup(STDOUT_FILENO);
-    if (strcmp(dest, "stderr") == 0)
-        return dup(STDERR_FILENO);
-    return open(dest, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
-}
-
-// Returns how much of it went: where nobody reads, or the disk is full, the rest is lost, but the service is not.
-static size_t write_all(int fd, const char *p, size_t n)
-{
-    size_t done = 0;
-    while (done < n) {
-        ssize_t r = write(fd, p + done, n - done);
-        if (r < 0 && errno == EINTR)
-            continue;
-        if (r <= 0)
-            break;
-        done += (size_t)r;
-    }
-    return done;
-}
-
-// Lines that are lost are counted. One that was torn is ended before the next, which would be lost with it otherwise.
-static void write_lines(int fd, const char *p, size_t n)
-{
-    static bool torn; // by the writer's thread alone
-    if (torn && write_all(fd, "\n", 1) == 1)
-        torn = false;
-    size_t done = torn ? 0 : write_all(fd, p, n);
-    torn |= done < n && done > 0 && p[done - 1] != '\n';
-    int64_t lost = 0;
-    for (; done < n; done++)
-        lost += p[done] == '\n';
-    if (lost)
-        metrics_add(METRIC_LOG_DROPPED, lost);
-}
 
 static void *writer(void *arg)
 {
@@ -88,7 +51,9 @@ static void *writer(void *arg)
         w.writing_cap = cap;
         int fd = w.fd;
         pthread_mutex_unlock(&w.lock);
-        write_lines(fd, p, n);
+        unsigned lost = log_destination_write(fd, span_of(p, n));
+        if (lost)
+            metrics_add(METRIC_LOG_DROPPED, lost);
         pthread_mutex_lock(&w.lock);
     }
     pthread_mutex_unlock(&w.lock);

@@ -2,6 +2,7 @@
 #include "main/supervisor.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -98,7 +99,7 @@ static void on_signals(struct supervisor *s)
             supervisor_stop(s);
             break;
         case SIGUSR1:
-            supervisor_reopen_log(s);
+            supervisor_reopen_logs(s);
             break;
         default:
             break;
@@ -128,6 +129,7 @@ static void on_channel(struct supervisor *s)
         if (!s->said_ready) {
             say_listening(s);
             supervisor_notify_systemd("READY=1");
+            supervisor_use_error_log(s); // what is wrong with a start stays where it was begun
         }
         s->said_ready = true;
         supervisor_took_over(s);
@@ -223,8 +225,8 @@ static int open_all(struct supervisor *s)
         return 1;
     }
     if (s->log_fd < 0)
-        s->log_fd = supervisor_open_log(s->gen);
-    if (s->log_fd < 0 && generation_access_log(s->gen).ptr)
+        s->log_fd = supervisor_open_log(s, s->gen);
+    if ((s->log_fd < 0 && generation_access_log(s->gen).ptr) || !supervisor_open_error_log(s))
         return 1;
     return supervisor_open_control(s) && take_signals(s) ? 0 : 1;
 }
@@ -265,8 +267,10 @@ static void end(struct supervisor *s)
     supervisor_acme_stop(s);
     supervisor_close_listeners(s, 0);
     outbox_clear(&s->outbox);
-    if (s->log_fd >= 0)
-        close(s->log_fd);
+    supervisor_keep_log(s, -1);
+    if (s->error_fd >= 0)
+        close(s->error_fd);
+    close(s->own_stderr);
     generation_unref(s->gen);
     mem_free(s->listeners);
 }
@@ -274,7 +278,7 @@ static void end(struct supervisor *s)
 int supervisor_run(const char *file, struct span text)
 {
     static struct supervisor s;
-    s = (struct supervisor){.file = file, .text = text, .channel = -1, .signals = -1, .control = -1, .log_fd = -1, .acme.channel = -1};
+    s = (struct supervisor){.file = file, .text = text, .channel = -1, .signals = -1, .control = -1, .log_fd = -1, .error_fd = -1, .own_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0), .acme.channel = -1};
     s.beats_fd = memfd_create("weir-heartbeats", MFD_CLOEXEC);
     s.listeners = (struct listen_fd *)mem_calloc(LISTENERS_MAX, sizeof *s.listeners);
     bool room = s.beats_fd >= 0 && ftruncate(s.beats_fd, sizeof *s.beats) == 0;

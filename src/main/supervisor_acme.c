@@ -36,6 +36,7 @@ static NORETURN void become_helper(struct supervisor *s, const struct acme_plan 
     if (s->log_fd >= 0)
         close(s->log_fd);
     supervisor_close_listeners(s, 0);
+    supervisor_use_error_log(s);
     generation_dns(s->gen, &dns);
     bool shut_in = sandbox_drop_privileges() && sandbox_limit_helper_calls();
     _exit(shut_in ? acme_run(plan, &dns, plan->folder, channel) : 1);

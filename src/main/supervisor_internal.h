@@ -65,7 +65,8 @@ struct supervisor {
     bool ready, said_ready, ending;
     uint64_t end_by_ms;
     struct outbox outbox;      // what the worker is yet to be sent
-    int channel, signals, control, log_fd;
+    int channel, signals, control, log_fd, error_fd;
+    int own_stderr; // what it was at the start
     char control_path[ADDR_PATH_MAX + 1];
     struct proposal next;
     bool reload_wanted, reload_again; // a SIGHUP came when none could be begun, or its worker ended
@@ -118,8 +119,20 @@ void supervisor_reload_files(struct supervisor *s);
 void supervisor_reload_done(struct supervisor *s, struct channel_msg *m);
 /// The configuration under way does not come into force: takes back what was opened for it.
 void supervisor_reject(struct supervisor *s, struct span why);
-int supervisor_open_log(const struct generation *g);
-void supervisor_reopen_log(struct supervisor *s);
+
+// ---- supervisor_logs.c
+/// The access log's descriptor; -1 where it is off, or with a sentence on stderr.
+int supervisor_open_log(const struct supervisor *s, const struct generation *g);
+/// What workers to come write to.
+void supervisor_keep_log(struct supervisor *s, int fd);
+/// Opens the error log of the configuration in force, for workers to come. False with a sentence on stderr.
+bool supervisor_open_error_log(struct supervisor *s);
+/// From now on this process's stderr is the error log.
+void supervisor_use_error_log(const struct supervisor *s);
+/// Both, for the worker that serves too: the configuration or the file is another one now.
+void supervisor_set_error_log(struct supervisor *s);
+/// Opens all files anew: what was there may have been moved away.
+void supervisor_reopen_logs(struct supervisor *s);
 
 // ---- supervisor_files.c
 /// Looks after the files that the configuration names; to be called often.

@@ -10,7 +10,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "admin/log.h"
 #include "admin/metrics.h"
 #include "base/mem.h"
 #include "base/num.h"
@@ -73,42 +72,6 @@ unsigned supervisor_count_threads(const struct conf *c)
     if (t && num_parse_dec(t->args[0].text, WORKER_THREADS_MAX, &n) && n)
         return (unsigned)n;
     return sched_getaffinity(0, sizeof set, &set) ? 1 : (unsigned)MIN(CPU_COUNT(&set), (int)WORKER_THREADS_MAX);
-}
-
-// ---- The log
-
-int supervisor_open_log(const struct generation *g)
-{
-    struct span dest = generation_access_log(g);
-    struct arena a;
-    if (!dest.ptr)
-        return -1;
-    arena_init(&a, 0);
-    bool bare = span_eq(dest, SPAN("stdout")) || span_eq(dest, SPAN("stderr")) || (dest.len && dest.ptr[0] == '/');
-    char *path = bare ? arena_cstr(&a, dest) : arena_cstr(&a, arena_printf(&a, "%s/%.*s", conf_folder(generation_conf(g)), SPAN_ARG(dest)));
-    int fd = path ? log_open(path) : -1;
-    if (fd < 0)
-        fprintf(stderr, "weir: the access log %.*s cannot be opened: %s\n", SPAN_ARG(dest), strerror(errno));
-    arena_fini(&a);
-    return fd;
-}
-
-// What workers to come write to.
-static void keep_log(struct supervisor *s, int fd)
-{
-    if (s->log_fd >= 0)
-        close(s->log_fd);
-    s->log_fd = fd;
-}
-
-void supervisor_reopen_log(struct supervisor *s)
-{
-    struct channel_msg m = {.type = CHANNEL_LOG};
-    int fd = supervisor_open_log(s->gen);
-    if (fd < 0)
-        return;
-    (void)supervisor_tell(s, &m, fd);
-    keep_log(s, fd);
 }
 
 // ---- Reload
@@ -195,7 +158,7 @@ static bool prepare(struct supervisor *s, struct proposal *p, struct span *ret_w
     p->first_listener = s->n_listeners;
     p->log_fd = -1;
     if (generation_access_log(p->gen).ptr && !same_log(s->gen, p->gen)) {
-        p->log_fd = supervisor_open_log(p->gen);
+        p->log_fd = supervisor_open_log(s, p->gen);
         if (p->log_fd < 0) {
             *ret_why = SPAN("the access log cannot be opened\n");
             return false;
@@ -272,7 +235,8 @@ static void adopt(struct supervisor *s)
     p->gen = NULL;
     supervisor_close_unwanted(s);
     if (p->log_fd >= 0)
-        keep_log(s, p->log_fd);
+        supervisor_keep_log(s, p->log_fd);
+    supervisor_set_error_log(s);
 }
 
 void supervisor_reload_done(struct supervisor *s, struct channel_msg *m)

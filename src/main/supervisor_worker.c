@@ -38,6 +38,7 @@ static NORETURN void become_worker(struct supervisor *s, int channel)
     if (s->control >= 0)
         close(s->control);
     supervisor_drop_handover(s);
+    supervisor_use_error_log(s);
     if (s->acme.channel >= 0)
         close(s->acme.channel);
     struct worker_start w = {.gen = s->gen, .listeners = s->listeners, .n_listeners = s->n_listeners, .n_threads = s->n_threads,

@@ -239,6 +239,7 @@ static void reload(struct worker *w, const struct channel_msg *m, int fd)
         tell_all(w, on_generation);
         wait_all(w);
         metrics_set_generation(m->number);
+        log_set_level(generation_error_level(g));
     }
     for (unsigned i = 0; i < w->n_pending; i++)
         if (w->pending[i].fd >= 0)
@@ -322,6 +323,10 @@ static bool obey(struct worker *w)
             else
                 change_log(w, fd);
             break;
+        case CHANNEL_ERROR_LOG:
+            (void)dup3(fd, STDERR_FILENO, 0);
+            close(fd);
+            break;
         case CHANNEL_ASK:
             answer(w, &m, fd);
             break;
@@ -380,6 +385,7 @@ int worker_run(const struct worker_start *s)
     crash_catch();
     metrics_process_open();
     metrics_set_generation(generation_number(s->gen));
+    log_set_level(generation_error_level(s->gen));
     if (!sandbox_drop_privileges() || !limit_files(s->gen) || !sandbox_limit_calls() || loop_helpers_start(HELPERS) ||
         !log_start(s->log_fd) || history_start(w->n_threads)) // a later configuration may have a log where this one has none
         return 1;

@@ -24,6 +24,7 @@ enum channel_type {
     CHANNEL_DRAIN,
     CHANNEL_ASK,      // a command of the control socket for proxy/ask.h (text); fd: whom to answer
     CHANNEL_LOG,      // the access log's file: from now on (number 0), or with the generation of this number
+    CHANNEL_ERROR_LOG, // the error log's file, from now on
     CHANNEL_ACME,     // a note of the helper (text: acme/acme.h); the worker sends it back (ok) once it has it
     CHANNEL_READY,    // worker to supervisor: it accepts
     CHANNEL_DONE,     // a reload is in force (ok) or failed

@@ -8,6 +8,7 @@
 #include "base/num.h"
 #include "proxy/access_log.h"
 #include "proxy/cache_fetch.h"
+#include "proxy/decide.h"
 #include "proxy/tap.h"
 #include "proxy/thread.h"
 
@@ -20,7 +21,9 @@ static struct span protocol(const struct exchange *x)
 {
     if (x->client->protocol.len)
         return x->client->protocol;
-    return x->req->version == HTTP_1_0 ? SPAN("HTTP/1.0") : x->req->version == HTTP_2 ? SPAN("HTTP/2") : SPAN("HTTP/1.1");
+    return x->req->version == HTTP_1_0 ? SPAN("HTTP/1.0")
+           : x->req->version == HTTP_2 ? SPAN("HTTP/2")
+                                       : SPAN("HTTP/1.1");
 }
 
 // What a record's texts are written into.
@@ -29,7 +32,8 @@ struct texts {
     struct access_phase phases[N_PHASES];
 };
 
-// What a log that may not say who asked for what has instead: a keyed hash of the address (its key is the process's), no queries.
+// What a log that may not say who asked for what has instead: a keyed hash of the address (its key is the
+// process's), no queries.
 static void hide(struct access_record *r, struct texts *t)
 {
     uint64_t hash = hash_keyed(r->client);
@@ -82,17 +86,33 @@ static struct access_record record_of(const struct exchange *x, uint64_t duratio
     return r;
 }
 
-static void write_log(const struct access_record *r, enum access_log form, char line[ACCESS_LINE_MAX_BYTES])
+// Whether the access log wants it: of what ended well perhaps a part only, and what meets the conditions.
+static bool is_wanted(struct exchange *x)
 {
-    log_access(span_of(line, form == ACCESS_LOG_JSON ? access_log_json(r, line) : access_log_combined(r, line)));
+    enum { WHOLE = 10000 };
+    const struct generation *g = x->gen;
+    struct condition_input in;
+    struct response_facts answer;
+    bool well = !x->reason && !x->log_reason && x->resp.status < 400;
+    if (g->log_sample < WHOLE && well && hash_fast(x->id) % WHOLE >= g->log_sample)
+        return false;
+    return !g->log_when || (!decide_input_at_end(x, &answer, &in) && condition_set_match(g->log_when, &in));
 }
 
-static void keep(const struct exchange *x, struct access_record *r, struct texts *t, char line[ACCESS_LINE_MAX_BYTES])
+static void write_log(const struct access_record *r, enum access_log form, char line[ACCESS_LINE_MAX_BYTES])
+{
+    log_access(
+        span_of(line, form == ACCESS_LOG_JSON ? access_log_json(r, line) : access_log_combined(r, line)));
+}
+
+static void keep(const struct exchange *x, struct access_record *r, struct texts *t,
+                 char line[ACCESS_LINE_MAX_BYTES])
 {
     r->phases = t->phases;
     for (unsigned p = 0; p < N_PHASES; p++)
         if (x->phase_us[p])
-            t->phases[r->n_phases++] = (struct access_phase){span_str(phase_name((enum phase)p)), x->phase_us[p]};
+            t->phases[r->n_phases++] =
+                (struct access_phase){span_str(phase_name((enum phase)p)), x->phase_us[p]};
     history_put(x->id, span_of(line, access_log_json(r, line)));
 }
 
@@ -101,7 +121,7 @@ static void tell(struct exchange *x, uint64_t us)
     static _Thread_local char line[ACCESS_LINE_MAX_BYTES]; // nothing below lets another fiber run
     struct texts texts;
     struct access_record r = record_of(x, us, &texts);
-    if (x->gen->log != ACCESS_LOG_OFF)
+    if (x->gen->log != ACCESS_LOG_OFF && is_wanted(x))
         write_log(&r, x->gen->log, line);
     if (x->gen->keeps_history)
         keep(x, &r, &texts, line);
@@ -113,12 +133,18 @@ static void tell(struct exchange *x, uint64_t us)
 static void count_limit(enum err reason)
 {
     static const uint8_t limits[N_ERRS] = {
-        [ERR_TARGET_TOO_LONG] = 1 + LIMIT_REQUEST_LINE,       [ERR_TOO_MANY_FIELDS] = 1 + LIMIT_FIELDS,
-        [ERR_FIELDS_TOO_LARGE] = 1 + LIMIT_FIELD_BYTES,       [ERR_CONTENT_TOO_LARGE] = 1 + LIMIT_BODY,
-        [ERR_REQUEST_TIMEOUT] = 1 + LIMIT_HEADER,             [ERR_CONNECT_TIMEOUT] = 1 + LIMIT_CONNECT,
-        [ERR_UPSTREAM_TIMEOUT] = 1 + LIMIT_FIRST_BYTE,        [ERR_UPSTREAM_STALLED] = 1 + LIMIT_BETWEEN_BYTES,
-        [ERR_UPSTREAM_WRITE_TIMEOUT] = 1 + LIMIT_BETWEEN_BYTES, [ERR_CLIENT_STALLED] = 1 + LIMIT_BETWEEN_BYTES,
-        [ERR_CLIENT_UPLOAD_STALLED] = 1 + LIMIT_BETWEEN_BYTES, [ERR_TUNNEL_IDLE] = 1 + LIMIT_TUNNEL_IDLE,
+        [ERR_TARGET_TOO_LONG] = 1 + LIMIT_REQUEST_LINE,
+        [ERR_TOO_MANY_FIELDS] = 1 + LIMIT_FIELDS,
+        [ERR_FIELDS_TOO_LARGE] = 1 + LIMIT_FIELD_BYTES,
+        [ERR_CONTENT_TOO_LARGE] = 1 + LIMIT_BODY,
+        [ERR_REQUEST_TIMEOUT] = 1 + LIMIT_HEADER,
+        [ERR_CONNECT_TIMEOUT] = 1 + LIMIT_CONNECT,
+        [ERR_UPSTREAM_TIMEOUT] = 1 + LIMIT_FIRST_BYTE,
+        [ERR_UPSTREAM_STALLED] = 1 + LIMIT_BETWEEN_BYTES,
+        [ERR_UPSTREAM_WRITE_TIMEOUT] = 1 + LIMIT_BETWEEN_BYTES,
+        [ERR_CLIENT_STALLED] = 1 + LIMIT_BETWEEN_BYTES,
+        [ERR_CLIENT_UPLOAD_STALLED] = 1 + LIMIT_BETWEEN_BYTES,
+        [ERR_TUNNEL_IDLE] = 1 + LIMIT_TUNNEL_IDLE,
     };
     if (limits[reason])
         metrics_limit((enum limit)(limits[reason] - 1));

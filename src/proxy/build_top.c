@@ -46,7 +46,8 @@ void build_limits(struct builder *b)
                .fields_bytes = (uint32_t)MIN(bytes, (uint64_t)(1 << 20))},
         .response = {.line_bytes = (uint32_t)MIN(line, (uint64_t)(1 << 20)),
                      .fields = (uint32_t)conf_number(l, CONF_L_RESPONSE_FIELDS),
-                     .fields_bytes = (uint32_t)MIN(conf_number(l, CONF_L_RESPONSE_FIELD_BYTES), (uint64_t)(1 << 20))},
+                     .fields_bytes =
+                         (uint32_t)MIN(conf_number(l, CONF_L_RESPONSE_FIELD_BYTES), (uint64_t)(1 << 20))},
         .slowest = conf_number(l, CONF_L_SLOWEST),
         .lag_ms = conf_number(l, CONF_L_LAG),
         .interim = (unsigned)conf_number(l, CONF_L_INTERIM),
@@ -80,9 +81,11 @@ void build_names(struct builder *b)
             for (unsigned i = 1; i < s->n_args; i++) {
                 struct addr ip;
                 if (!addr_parse_ip(s->args[i].text, &ip))
-                    conf_error(b->diags, b->conf, &s->args[i].pos, "`%.*s` is no address", SPAN_ARG(s->args[i].text));
+                    conf_error(b->diags, b->conf, &s->args[i].pos, "`%.*s` is no address",
+                               SPAN_ARG(s->args[i].text));
                 else if (dns_hosts_add(&g->hosts, s->args[0].text, &ip))
-                    conf_error(b->diags, b->conf, &s->args[0].pos, "`%.*s` is no name of a host", SPAN_ARG(s->args[0].text));
+                    conf_error(b->diags, b->conf, &s->args[0].pos, "`%.*s` is no name of a host",
+                               SPAN_ARG(s->args[0].text));
             }
             if (s->n_args < 2)
                 conf_error(b->diags, b->conf, &s->pos, "an address is missing behind the name");
@@ -100,7 +103,9 @@ void build_names(struct builder *b)
         if (addr_parse_ip(r->args[i].text, a))
             a->port = 53;
         else if (!addr_parse(r->args[i].text, NULL, a)) {
-            conf_error(b->diags, b->conf, &r->args[i].pos, "`%.*s` is no address of a resolver: 192.0.2.1 or 192.0.2.1:53", SPAN_ARG(r->args[i].text));
+            conf_error(b->diags, b->conf, &r->args[i].pos,
+                       "`%.*s` is no address of a resolver: 192.0.2.1 or 192.0.2.1:53",
+                       SPAN_ARG(r->args[i].text));
             continue;
         }
         g->n_resolvers++;
@@ -109,25 +114,63 @@ void build_names(struct builder *b)
         g->n_resolvers = dns_resolvers_from_file(text, g->resolvers, DNS_RESOLVERS_MAX);
 }
 
+enum { WHOLE = 10000 }; // hundredths of a percent
+
+static void build_access_log(struct builder *b, const struct conf_stmt *s)
+{
+    struct generation *g = b->g;
+    struct span form = s->args[1].text;
+    const struct conf_value *sample = conf_option(s, "sample");
+    if (span_eq(form, SPAN("off")))
+        g->log = ACCESS_LOG_OFF;
+    else if (span_eq(form, SPAN("json")) || span_eq(form, SPAN("combined")))
+        g->log = form.len == 4 ? ACCESS_LOG_JSON : ACCESS_LOG_COMBINED;
+    else
+        conf_error(b->diags, b->conf, &s->args[1].pos,
+                   "`%.*s` is no form of the access log: json, combined or off", SPAN_ARG(form));
+    if (conf_plain_args(s) > 2)
+        g->log_dest = s->args[2].text;
+    if (sample)
+        g->log_sample = (uint32_t)sample->num;
+    if (s->when)
+        g->log_when = condition_set_new(&b->cond, s->when);
+}
+
+static void build_error_log(struct builder *b, const struct conf_stmt *s)
+{
+    static const char *const levels[] = {
+        [LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warn", [LOG_ERROR] = "error"};
+    struct span word = s->args[1].text;
+    unsigned i = 0;
+    while (i < ARRAY_LEN(levels) && !span_eq(word, span_str(levels[i])))
+        i++;
+    if (i == ARRAY_LEN(levels))
+        conf_error(b->diags, b->conf, &s->args[1].pos,
+                   "`%.*s` is no level of the error log: debug, info, warn or error", SPAN_ARG(word));
+    else
+        b->g->error_level = (enum log_level)i;
+    if (conf_option(s, "sample") || s->when)
+        conf_error(b->diags, b->conf, &s->pos, "`sample` and `when` are for the access log");
+    if (conf_plain_args(s) < 3)
+        return;
+    b->g->error_dest = s->args[2].text;
+    if (span_eq(s->args[2].text, SPAN("journald")) || span_starts(s->args[2].text, SPAN("syslog")))
+        conf_error(
+            b->diags, b->conf, &s->args[2].pos,
+            "the error log goes to stderr, stdout or a file; a unit of systemd brings stderr to the journal");
+}
+
 void build_log(struct builder *b)
 {
     struct generation *g = b->g;
     g->log = ACCESS_LOG_JSON;
+    g->log_sample = WHOLE;
+    g->error_level = LOG_INFO;
     g->keeps_history = conf_child(conf_root(b->conf), CONF_ADMIN) != NULL;
     g->log_dest = SPAN("stdout");
-    for (const struct conf_stmt *s = conf_child(conf_root(b->conf), CONF_LOG); s; s = conf_next(s)) {
-        struct span form = s->args[1].text;
-        if (!span_eq(s->args[0].text, SPAN("access")))
-            continue;
-        if (span_eq(form, SPAN("off")))
-            g->log = ACCESS_LOG_OFF;
-        else if (span_eq(form, SPAN("json")) || span_eq(form, SPAN("combined")))
-            g->log = form.len == 4 ? ACCESS_LOG_JSON : ACCESS_LOG_COMBINED;
-        else
-            conf_error(b->diags, b->conf, &s->args[1].pos, "`%.*s` is no form of the access log: json, combined or off", SPAN_ARG(form));
-        if (s->n_args > 2)
-            g->log_dest = s->args[2].text;
-    }
+    g->error_dest = SPAN("stderr");
+    for (const struct conf_stmt *s = conf_child(conf_root(b->conf), CONF_LOG); s; s = conf_next(s))
+        (span_eq(s->args[0].text, SPAN("access")) ? build_access_log : build_error_log)(b, s);
     g->nowhere = metrics_nowhere();
     if (!g->nowhere)
         conf_error(b->diags, NULL, NULL, "out of memory");

@@ -7,6 +7,8 @@
 
 /// What rules see of the exchange. ERR_NO_MEMORY.
 MUST_USE enum err decide_input(struct exchange *x, struct condition_input *ret);
+/// The same once it has ended, with what there is to say of its answer: ret keeps a pointer to answer. ERR_NO_MEMORY.
+MUST_USE enum err decide_input_at_end(struct exchange *x, struct response_facts *answer, struct condition_input *ret);
 struct verdict {
     enum err err;      // ERR_OK, or ERR_DENIED, ERR_TARPITTED, ERR_CHALLENGED
     struct span where; // of the rule; empty: no rule

@@ -156,6 +156,16 @@ const struct listener *generation_listener(const struct generation *g, const str
     return NULL;
 }
 
+struct span generation_error_log(const struct generation *g)
+{
+    return g->error_dest;
+}
+
+enum log_level generation_error_level(const struct generation *g)
+{
+    return g->error_level;
+}
+
 struct span generation_access_log(const struct generation *g)
 {
     return g->log == ACCESS_LOG_OFF ? SPAN_NONE : g->log_dest;

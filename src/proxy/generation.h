@@ -248,7 +248,10 @@ struct generation {
     enum access_log log;
     struct metric_set *nowhere; // requests that reach no site and no proxy
     bool keeps_history;   // somebody can ask: there is a control socket or a dashboard
-    struct span log_dest; // "stdout", "stderr" or a file's path
+    struct span log_dest, error_dest; // admin/log_destination.h
+    const struct condition_set *log_when; // which requests the access log has; NULL: all
+    uint32_t log_sample;                  // of those that ended well, hundredths of a percent
+    enum log_level error_level;
     unsigned max_idle;     // upstream connections kept, a thread
 };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // authorize: may this client do this, here and now? And the answers of routes that need no server, which only those may have.
+#include "http/media.h"
 #include "proxy/authenticate.h"
 #include "proxy/cached.h"
 #include "proxy/cors.h"
@@ -23,6 +24,17 @@ enum err decide_input(struct exchange *x, struct condition_input *ret)
         ret->client_subject = tls->client_subject;
     }
     return x->req->path.len ? path_loose(x->req->path, x->arena, &ret->path_loose) : ERR_OK;
+}
+
+enum err decide_input_at_end(struct exchange *x, struct response_facts *answer, struct condition_input *ret)
+{
+    const struct response *r = &x->resp;
+    *answer = (struct response_facts){.status = x->client->head_sent ? r->status : 0, .size = x->client->bytes_out,
+                                      .type = media_essence(fields_value(&r->fields, FIELD_CONTENT_TYPE)),
+                                      .disposition = fields_value(&r->fields, FIELD_CONTENT_DISPOSITION)};
+    enum err e = decide_input(x, ret);
+    ret->answer = answer;
+    return e;
 }
 
 static enum err error_of(enum rule_action a)

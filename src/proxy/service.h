@@ -4,6 +4,7 @@
 #ifndef WEIR_PROXY_SERVICE_H
 #define WEIR_PROXY_SERVICE_H
 
+#include "admin/log.h"
 #include "base/arena.h"
 #include "conf/conf.h"
 #include "net/addr.h"
@@ -18,8 +19,11 @@ struct generation *generation_ref(struct generation *g);
 void generation_unref(struct generation *g);
 struct conf *generation_conf(const struct generation *g);
 uint64_t generation_number(const struct generation *g);
-/// Where the access log goes: "stdout", "stderr" or a file's path; a NULL pointer where it is off.
+/// Where the access log goes (admin/log_destination.h); a NULL pointer where it is off.
 struct span generation_access_log(const struct generation *g);
+/// Where the error log goes, and what is written there.
+struct span generation_error_log(const struct generation *g);
+enum log_level generation_error_level(const struct generation *g);
 /// Runs the configuration's `test` blocks through the real matcher; what fails goes to the diagnostics (and gives false).
 bool generation_run_tests(const struct generation *g, struct conf_diags *diags);
 /// `weir explain`: appends the answer, phase by phase, to the arena's text. False for a question that cannot be read.

@@ -149,7 +149,8 @@ static bool show(struct tap *t, struct span line)
 void tap_show(struct exchange *x, const struct access_record *r, char line[ACCESS_LINE_MAX_BYTES])
 {
     struct condition_input in;
-    if (decide_input(x, &in))
+    struct response_facts answer;
+    if (decide_input_at_end(x, &answer, &in))
         return;
     pthread_mutex_lock(&lock);
     for (unsigned i = 0; i < TAPS_MAX; i++) {

@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The access log: one line for each request, with what happened and why."""
 import json
+import os
 import re
+import select
+import signal
+import socket
+import subprocess
 
 import pytest
 
 from http1 import chunked, connect, request
-from process import wait_until
+from process import ENVIRONMENT, wait_until, weir_binary
 
 CONF = """
 log access json access.log
@@ -179,3 +184,109 @@ def test_chunked_bytes_are_counted(logged):
         c.read_response()
     e = log.line()
     assert e["bytes_in"] >= 5000 and e["bytes_out"] >= 5000
+
+
+# ---- What is logged, and where
+
+WHERE = """
+log access json %s
+log error warn error.log
+admin unix:run/weir.sock
+pool app { server 127.0.0.1:@app@ }
+site a.test {
+    listen 127.0.0.1:@http@
+    route /healthz -> respond 200 "ok"
+    route /gone    -> respond 410 "gone"
+    route *        -> pool app
+}
+"""
+
+
+def asked(w, *targets):
+    with connect(w.http) as c:
+        return [c.ask(request(target=t)).status for t in targets]
+
+
+def test_only_requests_that_meet_the_conditions_are_logged(weir, origin, folder):
+    w = weir(WHERE % "access.log when { not path /healthz }", app=origin().port)
+    assert asked(w, "/healthz", "/one", "/healthz", "/gone") == [200, 200, 200, 410]
+    log = Log(folder / "access.log")
+    assert [log.line(n)["target"] for n in (0, 1)] == ["/one", "/gone"]
+
+
+def test_conditions_may_be_about_the_answer(weir, origin, folder):
+    w = weir(WHERE % "access.log when { status 400-499 }", app=origin().port)
+    asked(w, "/healthz", "/one", "/gone")
+    assert Log(folder / "access.log").line()["target"] == "/gone"
+
+
+def test_a_sample_has_all_that_went_wrong(weir, origin, folder):
+    w = weir(WHERE % "access.log sample 0%", app=origin().port)
+    asked(w, "/healthz", "/one", "/gone")
+    log = Log(folder / "access.log")
+    assert log.line()["target"] == "/gone" and len(log.lines()) == 1
+
+
+def test_a_sample_is_about_as_large_as_it_says(weir, origin, folder):
+    w = weir(WHERE % "access.log sample 25%", app=origin().port)
+    asked(w, *["/healthz"] * 2000, "/gone")
+    log = Log(folder / "access.log")
+    wait_until(lambda: any(line["status"] == 410 for line in log.lines()), what="the last line")
+    assert 350 < len(log.lines()) < 650  # five standard deviations and more
+
+
+def test_lines_go_to_a_collector_by_udp(weir, origin):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as collector:
+        collector.bind(("127.0.0.1", 0))
+        collector.settimeout(20)
+        w = weir(WHERE % f"syslog:127.0.0.1:{collector.getsockname()[1]}", app=origin().port)
+        asked(w, "/gone")
+        head, _, line = collector.recv(65536).decode().partition(" access - ")
+    assert re.fullmatch(r"<134>1 \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z \S+ weir \d+", head)
+    assert json.loads(line)["status"] == 410
+
+
+def test_the_error_log_is_a_file_of_its_own_with_what_is_worth_it(weir, origin, folder):
+    o = origin()
+    w = weir(WHERE.replace("server 127.0.0.1:@app@", "server 127.0.0.1:@app@; check tcp every 50ms rise 1 fall 1") % "off", app=o.port)
+    wait_until(lambda: "listening on" in w.stderr, what="the line of the listener")
+    o.stop()
+    errors = folder / "error.log"
+    wait_until(lambda: "is down" in errors.read_text(), what="the server's end in the error log")
+    assert "is down" not in w.stderr and "weir: info:" not in errors.read_text()
+    # Moved away, and begun anew on SIGUSR1; a reload that is refused is told there.
+    errors.rename(folder / "error.old")
+    w.signal(signal.SIGUSR1)
+    wait_until(errors.exists, what="a new file")
+    w.rewrite(WHERE.replace("respond", "respnd") % "off")
+    w.signal(signal.SIGHUP)
+    wait_until(lambda: "error:" in errors.read_text(), what="the refusal in the new file")
+    # Without the statement it is stderr again.
+    w.rewrite(WHERE.replace("log error warn error.log", "log error info") % "off")
+    w.signal(signal.SIGHUP)
+    wait_until(lambda: "in force" in w.stderr, what="the reload, on stderr")
+    size = errors.stat().st_size
+    w.rewrite(WHERE.replace("respond", "respnd") % "off")
+    w.signal(signal.SIGHUP)
+    wait_until(lambda: "error:" in w.stderr, what="the next refusal, on stderr")
+    assert errors.stat().st_size == size
+
+
+@pytest.mark.parametrize("line,said", [
+    ("log error loud", "no level"), ("log error info journald", "stderr, stdout or a file"), ("log error info stderr sample 5%", "access log"),
+    ("log access xml", "no form"), ("log access json stdout sample 101%", "101%"), ("log access json stdout when { nothing }", "nothing")])
+def test_what_a_log_cannot_be(cli, folder, line, said):
+    (folder / "weir.conf").write_text(line + "\nsite a.test { listen 127.0.0.1:1; route * -> respond 200 }\n")
+    checked = cli("check")
+    assert checked.returncode == 2 and said in checked.stderr and "weir.conf:1:" in checked.stderr
+
+
+def test_tap_chooses_by_the_answer_too(weir, origin):
+    w = weir(WHERE % "off", app=origin().port)
+    child = subprocess.Popen([weir_binary(), "tap", "status 410"], cwd=w.folder, stdout=subprocess.PIPE, text=True, env={**os.environ, **ENVIRONMENT})
+    try:
+        wait_until(lambda: asked(w, "/healthz", "/gone") and select.select([child.stdout], [], [], 0.05)[0], what="a line")
+        assert " 410 " in child.stdout.readline()
+    finally:
+        child.kill()
+        child.wait()

@@ -12,9 +12,12 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "admin/log.h"
+#include "admin/log_destination.h"
 #include "admin/metrics.h"
 
 static int temp_file(void)
@@ -102,9 +105,69 @@ static void nobody_reads(void **state)
     assert_int_equal(metrics_total(METRIC_LOG_DROPPED), before + 1);
 }
 
+// ---- Collectors
+
+static int collector(const char *path)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    snprintf(a.sun_path, sizeof a.sun_path, "%s", path);
+    assert_true(fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof a) == 0);
+    return fd;
+}
+
+// What came, without the part that differs each time.
+static void expect_syslog(int fd, const char *message)
+{
+    char got[512];
+    ssize_t n = recv(fd, got, sizeof got - 1, MSG_DONTWAIT);
+    assert_true(n > 0);
+    got[n] = '\0';
+    assert_int_equal(strncmp(got, "<134>1 20", 9), 0);
+    const char *name = strstr(got, " weir ");
+    assert_non_null(name);
+    assert_string_equal(strstr(name, " access - "), message);
+}
+
+static void a_datagram_for_each_line(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/weir-syslog-XXXXXX", name[64];
+    assert_non_null(mkdtemp(folder));
+    snprintf(name, sizeof name, "syslog:%s/log", folder);
+    int fd = collector(name + 7), log = log_destination_open(name);
+    assert_true(log >= 0);
+    assert_int_equal(log_destination_write(log, SPAN("one\ntwo\n")), 0);
+    expect_syslog(fd, " access - one");
+    expect_syslog(fd, " access - two");
+    // It goes away, and comes back.
+    close(fd);
+    assert_int_equal(log_destination_write(log, SPAN("three\nfour\n")), 2);
+    unlink(name + 7);
+    fd = collector(name + 7);
+    assert_int_equal(log_destination_write(log, SPAN("five\n")), 0);
+    expect_syslog(fd, " access - five");
+    close(log);
+    close(fd);
+    unlink(name + 7);
+    rmdir(folder);
+}
+
+static void what_is_no_address(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {"syslog:", "syslog:127.0.0.1", "syslog:127.0.0.1:0", "syslog:127.0.0.1:65536", "syslog:host:514",
+                                        "syslog:[::1", "syslog:[::1]", "syslog:/nowhere/at/all"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_int_equal(log_destination_open(wrong[i]), -1);
+    assert_true(log_destination_is_known(SPAN("syslog:127.0.0.1:514")));
+    assert_false(log_destination_is_known(SPAN("syslog.log")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(lines_in_order), cmocka_unit_test(a_full_disk),
-                                       cmocka_unit_test(a_torn_line), cmocka_unit_test(nobody_reads)};
+                                       cmocka_unit_test(a_torn_line), cmocka_unit_test(nobody_reads),
+                                       cmocka_unit_test(a_datagram_for_each_line), cmocka_unit_test(what_is_no_address)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
