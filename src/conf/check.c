@@ -165,12 +165,22 @@ static const struct {
     enum conf_id condition, definition;
 } named_by[] = {{CONF_C_LIST, CONF_LIST}, {CONF_C_GROUP, CONF_GROUP}};
 
+// `bypass list NAME...` of `intercept-tls`; the word `list` is no name.
+static bool is_bypass(const struct conf_stmt *s, unsigned a)
+{
+    const struct conf_value *v = &s->args[a];
+    return s->row->id == CONF_INTERCEPT && v->option && span_eq(span_str(v->option), SPAN("bypass")) && !span_eq(v->text, SPAN("bypass")) && !span_eq(v->text, SPAN("list"));
+}
+
 static void check_conditions(struct checking *k, const struct conf_stmt *s)
 {
     for (const struct conf_stmt *c = s->when ? s->when->first_child : NULL; c; c = c->next)
         for (size_t i = 0; i < ARRAY_LEN(named_by); i++)
             for (unsigned a = 0; c->row->id == named_by[i].condition && a < c->n_args; a++)
                 check_reference(k, named_by[i].definition, &c->args[a]);
+    for (unsigned a = 0; s->row && a < s->n_args; a++)
+        if (is_bypass(s, a))
+            check_reference(k, CONF_LIST, &s->args[a]);
 }
 
 static const struct conf_stmt *walk_next(const struct conf_stmt *s, const struct conf_stmt *top)
@@ -184,6 +194,9 @@ static const struct conf_stmt *walk_next(const struct conf_stmt *s, const struct
 
 static bool condition_names(const struct conf_stmt *s, enum conf_id condition, struct span name)
 {
+    for (unsigned a = 0; condition == CONF_C_LIST && s->row && a < s->n_args; a++)
+        if (is_bypass(s, a) && span_eq(s->args[a].text, name))
+            return true;
     for (const struct conf_stmt *c = s->when ? s->when->first_child : NULL; c; c = c->next)
         for (unsigned a = 0; c->row->id == condition && a < c->n_args; a++)
             if (span_eq(c->args[a].text, name))

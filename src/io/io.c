@@ -479,6 +479,11 @@ enum err io_accept_now(struct io *listener, int *ret_fd, struct sockaddr_storage
     }
 }
 
+enum err io_pair(int ret_fd[2])
+{
+    return sys_pair(ret_fd) < 0 ? ERR_NO_FILES : ERR_OK;
+}
+
 void io_discard(int fd)
 {
     sys_close(fd);

@@ -99,6 +99,8 @@ MUST_USE enum err io_file_pread(int file_fd, void *buf, size_t n, uint64_t offse
 /// ERR_CONNECT_REFUSED, _TIMEOUT, _FAILED, ERR_NO_FILES, ERR_NO_MEMORY, the fiber's cancellation.
 MUST_USE enum err io_connect(struct io *ret_io, const struct sockaddr *to, socklen_t to_len,
                              const struct sockaddr *bind_to, socklen_t bind_len, uint64_t deadline);
+/// Two connected stream sockets, not registered yet. ERR_NO_FILES.
+MUST_USE enum err io_pair(int ret_fd[2]);
 /// Accepts one connection (TCP with NODELAY) without waiting: ERR_AGAIN, ERR_NO_FILES, ERR_IO (this
 /// connection was lost: try the next). A listener's event comes once, so go on until ERR_AGAIN; after
 /// ERR_NO_FILES try again later, by a timer. ret_peer may be NULL.

@@ -58,6 +58,8 @@ SYS_CALL bool sys_progress(int fd, uint64_t *ret_acked, uint64_t *ret_received);
 SYS_CALL uint64_t sys_files_limit(void);
 SYS_CALL uint64_t sys_files_used(int any_fd);
 
+/// Two stream sockets that are connected to each other.
+SYS_CALL int sys_pair(int ret_fd[2]);
 /// A non-blocking pipe; returns its capacity.
 SYS_CALL int64_t sys_pipe(int ret_fd[2]);
 SYS_CALL int64_t sys_splice(int from, int to, size_t n, bool more);

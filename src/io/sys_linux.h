@@ -222,6 +222,11 @@ static inline uint64_t sys_files_used(int any_fd)
     return (uint64_t)fd;
 }
 
+static inline int sys_pair(int ret_fd[2])
+{
+    return (int)SYS_RETRY(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ret_fd));
+}
+
 static inline int64_t sys_pipe(int ret_fd[2])
 {
     enum { WANT_BYTES = 256 * 1024 };

@@ -486,6 +486,13 @@ void sim_pair(int ret_fd[2])
 
 // ---- Files, clocks, helper threads
 
+// This world has none.
+int sys_pair(int ret_fd[2])
+{
+    (void)ret_fd;
+    return -EMFILE;
+}
+
 // A pipe is one end with two descriptors; it holds what a socket does.
 int64_t sys_pipe(int ret_fd[2])
 {

@@ -20,7 +20,7 @@ static void put_inside(const char *s, const char *special)
 
 static bool is_path(const char *name)
 {
-    return strcmp(name, "FILE") == 0 || strcmp(name, "SOCKET") == 0 || strcmp(name, "CERT KEY") == 0;
+    return strcmp(name, "FILE") == 0 || strcmp(name, "SOCKET") == 0 || strcmp(name, "FOLDER") == 0 || strcmp(name, "CERT KEY") == 0;
 }
 
 static void bash(const struct command *commands, unsigned n, const struct command_option *options,

@@ -9,7 +9,7 @@
 enum { OK = 0, FAILED = 1, BAD_USAGE = 2, CLI_WORDS_MAX = 4 };
 
 struct options {
-    const char *file, *socket, *to, *from, *listen, *prefix, *tag;
+    const char *file, *socket, *to, *from, *listen, *prefix, *tag, *name, *out;
     const char *tls[2]; // certificate and key
     bool json, write, print, all, soft, cache, dry_run;
     const char *words[CLI_WORDS_MAX]; // arguments that are no options

@@ -209,6 +209,7 @@ size_t access_log_json(const struct access_record *r, char out[ACCESS_LINE_MAX_B
     TEXT(l, "rule", r->rule, LONG);
     TEXT(l, "noted", r->noted, MEDIUM);
     TEXT(l, "tls", r->tls, SHORT);
+    TEXT(l, "inspected", r->inspected, MEDIUM);
     put_phases(l, r);
     put(l, SPAN("}\n"));
     return (size_t)(l->next - out);

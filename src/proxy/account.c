@@ -74,6 +74,7 @@ static struct access_record record_of(const struct exchange *x, uint64_t duratio
         .reason = span_str(err_name(x->log_reason ? x->log_reason : x->reason)),
         .rule = x->rule,
         .noted = x->noted,
+        .inspected = x->inspected,
         .referer = fields_value(&req->fields, FIELD_REFERER),
         .user_agent = fields_value(&req->fields, FIELD_USER_AGENT),
     };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Forward proxies: egress, policy.
 #include "proxy/guard.h"
+#include "proxy/inspect.h"
 #include "proxy/pac.h"
 #include "proxy/bandwidth.h"
 
@@ -123,6 +124,7 @@ void build_proxy(struct builder *b, const struct conf_stmt *s)
     p->cache = build_cache_use(b, s, NULL);
     p->pac = build_pac(b, s);
     build_parents(b, s, &p->parents);
+    build_inspects(b, s, p, &p->inspects);
     p->bandwidths = build_bandwidths(b, s, arena_printf(b->a, "proxy %.*s", SPAN_ARG(p->name)));
     rules_new(&b->cond, s, &p->clients);
     p->guard = build_guard(b, s, NULL);

@@ -5,6 +5,7 @@
 #include "net/waiter.h"
 #include "proxy/cache_keep.h"
 #include "proxy/content.h"
+#include "proxy/inspect.h"
 #include "proxy/nobody.h"
 #include "proxy/thread.h"
 
@@ -127,6 +128,7 @@ static bool copy_exchange(struct cache_job *j, const struct exchange *from)
     x->gen = generation_ref(from->gen);
     x->listener = from->listener;
     x->conn = &j->conn;
+    x->inside = from->inside ? inspection_ref(from->inside) : NULL;
     x->client = &j->nobody.stream;
     x->req = &j->req;
     x->arena = a;
@@ -164,6 +166,7 @@ static void job_free(struct cache_job *j)
     chunkq_fini(&j->x.content);
     chunkq_fini(&j->x.kept);
     chunkq_fini(&j->x.ahead);
+    inspection_unref(j->x.inside);
     generation_unref(j->x.gen);
     chunk_unref(j->x.head_chunk);
     arena_fini(&j->arena);

@@ -7,6 +7,7 @@
 #include "balance/registry.h"
 #include "net/dial.h"
 #include "net/proxy_protocol.h"
+#include "proxy/inspect.h"
 #include "proxy/parent.h"
 #include "proxy/thread.h"
 
@@ -73,12 +74,18 @@ static enum err destinations(struct exchange *x, struct candidates *c)
     if (x->parent)
         return resolve(x, x->parent->host, x->parent->port, c);
     const struct authority *a = &x->req->authority;
-    return resolve(x, a->host, a->port ? a->port : 80, c);
+    if (likely(!x->inside))
+        return resolve(x, a->host, a->port ? a->port : 80, c);
+    c->addrs[0] = *inspection_addr(x->inside); // what the client takes itself to be connected to
+    c->n = 1;
+    return c->addrs[0].family ? ERR_OK : resolve(x, inspection_host(x->inside), inspection_port(x->inside), c);
 }
 
 // What tells connections to the same address apart: TLS of the pool, and where a parent leads. 0: plain.
 static uint64_t identity_of(const struct exchange *x)
 {
+    if (unlikely(x->inside != NULL))
+        return parent_identity(x) ^ inspection_identity(x->inside);
     if (unlikely(x->parent))
         return parent_identity(x);
     return x->server ? pool_identity(x->pool) : 0;
@@ -105,6 +112,10 @@ static struct upstream_conn *take_kept(struct exchange *x, const struct candidat
 static enum err secure(struct exchange *x, struct upstream_conn *u)
 {
     const struct tls_client *tls = x->parent ? x->parent->tls : x->server ? x->pool->tls : NULL;
+    if (unlikely(x->inside != NULL)) {
+        enum err e = parent_greet(x, &u->t);
+        return e ? e : inspection_secure(x, &u->t);
+    }
     if (!tls)
         return parent_greet(x, &u->t);
     char text[ADDR_IP_TEXT_MAX];
@@ -262,4 +273,29 @@ enum err connection_get(struct exchange *x, bool fresh, struct upstream_conn **r
     if (!e)
         *ret = w.conn;
     return e;
+}
+
+enum err connection_foresee(struct exchange *x)
+{
+    struct candidates c;
+    enum err e = destinations(x, &c), last = ERR_OK;
+    for (unsigned i = 0; !e && i < c.n; i++)
+        if (!(last = check_destination(x, &c.addrs[i])))
+            return ERR_OK;
+    return e ? e : last;
+}
+
+enum err connection_tunnel(struct exchange *x)
+{
+    struct upstream_conn *u;
+    x->upstream_metrics = x->proxy->origins;
+    enum err e = connection_get(x, true, &u);
+    if (e)
+        return e;
+    if (!x->parent || x->parent->kind == PARENT_SOCKS5) {
+        x->upstream = upstream_begin_tunnel(u, x->arena, x->timeouts->between_bytes);
+        return ERR_OK;
+    }
+    x->upstream = upstream_begin(u, x->arena, &x->gen->limits.h1, x->timeouts->between_bytes);
+    return parent_connect(x);
 }

@@ -6,6 +6,7 @@
 #include "proxy/authenticate.h"
 #include "proxy/cached.h"
 #include "proxy/content.h"
+#include "proxy/inspect.h"
 #include "proxy/choice.h"
 #include "proxy/error_pages.h"
 #include "proxy/request_id.h"
@@ -99,13 +100,16 @@ static void begin(struct exchange *x, struct client_conn *c, struct client_strea
     x->gen = sc->gen;
     x->listener = (const struct listener *)c->listener;
     x->conn = c;
+    x->inside = sc->inside;
+    if (unlikely(x->inside != NULL))
+        x->user = inspection_user(x->inside);
     x->client = s;
     x->req = req;
     x->arena = a;
     x->fiber = fiber_self();
     x->started_us = loop_clock_us();
     x->client_addr = c->peer;
-    x->scheme = x->listener->settings.scheme;
+    x->scheme = c->settings->scheme;
     x->host = req->authority.text;
     x->timeouts = &x->gen->timeouts;
     x->file_fd = -1;
@@ -128,7 +132,7 @@ static void end(struct exchange *x)
     if (x->holds)
         throttles_release(x);
     x->client->ops->watch(x->client, NULL);
-    if (!x->reason && !x->client->ops->confirm(x->client))
+    if (!x->reason && !x->inspect && !x->client->ops->confirm(x->client)) // a goodbye inside of a tunnel need not arrive
         x->reason = ERR_CANCELED;
     account(x);
     x->service->n_exchanges--;

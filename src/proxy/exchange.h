@@ -34,6 +34,7 @@ struct exchange {
     struct generation *gen;
     const struct listener *listener;
     struct client_conn *conn;
+    struct inspection *inside; // the tunnel that it came through, decrypted; NULL: none
     struct client_stream *client;
     struct request *req; // the one view: policy, routing and upstream see this
     struct arena *arena;
@@ -61,6 +62,9 @@ struct exchange {
 
     // authorize
     struct policy_state *policy; // NULL: the proxy has no policy
+    const struct inspect_rule *inspect; // of a CONNECT whose tunnel is to be decrypted; NULL: passed on as it is
+    struct span inspected;              // for the log: what became of it, by which FILE:LINE; empty: nothing was asked
+    bool first_seen;                    // the first bytes of its tunnel were looked at
     struct cached *cached; // what the cache has to do with it (cached.h); NULL: nothing
 
     // fetch

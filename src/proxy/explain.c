@@ -8,6 +8,7 @@
 #include "http/media.h"
 #include "proxy/decide.h"
 #include "proxy/https.h"
+#include "proxy/inspect.h"
 #include "proxy/policing.h"
 #include "proxy/upstream_request.h"
 
@@ -277,6 +278,25 @@ bool generation_run_tests(const struct generation *g, struct conf_diags *diags)
     return ok;
 }
 
+// What becomes of the tunnel that an https URL is asked for in; nothing is said where none is ever decrypted.
+static struct span tunnel_line(struct asked *k)
+{
+    const struct inspect_rules *r = k->g->n_proxies ? &k->g->proxies[0]->inspects : NULL;
+    if (!r || !r->n || !(span_eq(k->req.scheme, SPAN("https")) || k->req.method == METHOD_CONNECT))
+        return SPAN("");
+    struct condition_input in = k->in;
+    struct request req = k->req;
+    struct request_view *view = NULL;
+    req.method = METHOD_CONNECT;
+    req.method_text = SPAN("CONNECT");
+    in.req = &req;
+    in.path = in.path_loose = SPAN("");
+    in.view = &view;
+    in.hit = NULL;
+    struct inspect_verdict v = inspect_decide(r, &in);
+    return arena_printf(k->a, "tunnel     %.*s\n", SPAN_ARG(inspect_words(&v, k->a)));
+}
+
 bool generation_explain(const struct generation *g, struct span question, struct arena *a, struct span *ret_text)
 {
     struct conf_question q;
@@ -294,6 +314,8 @@ bool generation_explain(const struct generation *g, struct span question, struct
         out = arena_join(a, out, arena_printf(a, "authenticate %s%.*s by %.*s\n", q.user.len ? "as " : "whoever it is", SPAN_ARG(q.user), SPAN_ARG(auth->v[0].where)));
     if (k.hit.list.len)
         out = arena_join(a, out, arena_printf(a, "list       %.*s, by %.*s\n", SPAN_ARG(k.hit.list), SPAN_ARG(k.hit.source)));
+    if (q.proxy && !refused)
+        out = arena_join(a, out, tunnel_line(&k));
     *ret_text = arena_join(a, out, arena_printf(a, "authorize  %s\ndecided by %.*s\n", refused ? "deny" : "allow", SPAN_ARG(o.where.len ? o.where : SPAN("nothing"))));
     return true;
 }

@@ -172,6 +172,12 @@ struct parent_rules {
     unsigned n;
 };
 
+struct inspect_rule;
+struct inspect_rules {
+    struct inspect_rule **v;
+    unsigned n;
+};
+
 struct proxy {
     struct span name; // as the log says it: the first address
     struct egress_rules egress;
@@ -187,6 +193,7 @@ struct proxy {
     const struct bandwidths *bandwidths; // NULL: none
     struct span pac; // of its script, what goes around it; a NULL pointer: none is served
     struct parent_rules parents;     // of other proxies that requests go through
+    struct inspect_rules inspects;   // `intercept-tls`
     const struct compress *compress; // NULL: none
     const struct cache_use *cache;   // the same
     struct timeouts timeouts;

@@ -9,12 +9,12 @@
 
 static inline bool pace_is_set(const struct exchange *x)
 {
-    return unlikely(policing_is_paced(x) || bandwidths_of(x));
+    return unlikely(policing_is_paced(x) || bandwidths_of(x)) && !x->inspect; // what a decrypted tunnel carries is paced inside
 }
 /// The most that may go at a time, of want bytes.
 static inline size_t pace_piece(const struct exchange *x, size_t want)
 {
-    return bandwidth_piece(x, policing_piece(x, want));
+    return unlikely(x->inspect != NULL) ? want : bandwidth_piece(x, policing_piece(x, want));
 }
 /// n bytes went toward the client: waits as long as they cost. Errors are the fiber's cancellation.
 static inline MUST_USE enum err pace_down(struct exchange *x, size_t n)

@@ -6,6 +6,8 @@
 #include "base/hash.h"
 #include "net/dns_name.h"
 #include "proxy/decide.h"
+#include "proxy/inspect.h"
+#include "session/h1_connect.h"
 #include "session/socks5.h"
 
 enum { DOWN_MS = 10 * 1000 }; // how long one that could not be reached is passed over
@@ -41,7 +43,7 @@ static enum err prepare(struct exchange *x, struct span own_target)
         return ERR_OK;
     x->out.target = own_target;
     fields_remove(&x->out.fields, FIELD_PROXY_AUTHORIZATION);
-    if (!speaks_http(p))
+    if (!speaks_http(p) || x->inside)
         return ERR_OK;
     enum err e = absolute_target(x, &x->out.target);
     if (!e && p->authorization.len)
@@ -49,16 +51,24 @@ static enum err prepare(struct exchange *x, struct span own_target)
     return e;
 }
 
+static struct socks5_target destination(const struct exchange *x)
+{
+    const struct authority *a = &x->req->authority;
+    if (x->inside)
+        return (struct socks5_target){.host = inspection_host(x->inside), .port = inspection_port(x->inside)};
+    return (struct socks5_target){.host = a->host, .port = a->port ? a->port : 80};
+}
+
 // What was written as an address, or might be read as one, obeys egress here: the parent will not ask us.
 static enum err check_written(const struct exchange *x)
 {
     struct addr a;
     struct dns_name name;
-    struct span host = x->req->authority.host;
+    struct span host = destination(x).host;
     if (host.len > 2 && host.ptr[0] == '[')
         host = span_of(host.ptr + 1, host.len - 2);
     if (addr_parse_ip(host, &a)) {
-        a.port = x->req->authority.port ? x->req->authority.port : 80;
+        a.port = destination(x).port;
         return egress_check(&x->proxy->egress, &a);
     }
     enum err e = dns_name_read(host, &name);
@@ -130,17 +140,37 @@ uint64_t parent_identity(const struct exchange *x)
         return tls_client_identity(p->tls);
     // A connection through SOCKS leads to one server only. Nobody else can find a text with the same hash: its key is this process's.
     char key[2 * (DNS_NAME_MAX + 16)];
-    int n = snprintf(key, sizeof key, "socks5 %.*s %.*s:%u", SPAN_ARG(p->user), SPAN_ARG(x->req->authority.host), x->req->authority.port);
+    struct socks5_target to = destination(x);
+    int n = snprintf(key, sizeof key, "socks5 %.*s %.*s:%u", SPAN_ARG(p->user), SPAN_ARG(to.host), to.port);
     return hash_keyed(span_of(key, MIN((size_t)n, sizeof key - 1))) | 1;
+}
+
+// A tunnel for TLS of ours.
+static enum err greet_inside(struct exchange *x, struct transport *t)
+{
+    const struct parent *p = x->parent;
+    struct span host = inspection_host(x->inside);
+    bool v6 = span_find(host, ':') < host.len;
+    struct span target = arena_printf(x->arena, "%s%.*s%s:%u", v6 ? "[" : "", SPAN_ARG(host), v6 ? "]" : "", (unsigned)inspection_port(x->inside));
+    uint64_t deadline = deadline_in(x->timeouts->connect + x->timeouts->handshake);
+    enum err e = target.ptr ? ERR_OK : ERR_NO_MEMORY;
+    if (!e && p->tls)
+        e = tls_connect(t, p->tls, p->host, &x->upstream_addr, deadline);
+    if (!e)
+        e = h1_connect(t, target, p->authorization, deadline);
+    return e == ERR_TIMEOUT ? ERR_CONNECT_TIMEOUT : e;
 }
 
 enum err parent_greet(struct exchange *x, struct transport *t)
 {
     const struct parent *p = x->parent;
+    if (x->inside && speaks_http(p))
+        return greet_inside(x, t);
     if (!p || p->kind != PARENT_SOCKS5)
         return ERR_OK;
-    const struct authority *a = &x->req->authority;
-    const struct socks5_target to = {a->host, a->port ? a->port : 80, p->user, p->password};
+    struct socks5_target to = destination(x);
+    to.user = p->user;
+    to.password = p->password;
     return socks5_connect(t, &to, deadline_in(x->timeouts->connect + x->timeouts->handshake));
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // admit: is the request well formed, within the limits, and ours to serve?
 #include "proxy/exchange.h"
+#include "proxy/inspect.h"
 #include "proxy/pac.h"
 
 static enum err check_expect(struct exchange *x)
@@ -29,12 +30,16 @@ static enum err check_site_request(struct exchange *x)
 static enum err check_proxy_request(struct exchange *x)
 {
     const struct request *r = x->req;
+    if (unlikely(x->inside != NULL))
+        return inspect_admit(x);
     if (r->method == METHOD_CONNECT)
         return r->authority.port ? ERR_OK : ERR_BAD_TARGET;
     if (r->method == METHOD_TRACE || (r->method == METHOD_PURGE && !x->gen->purges))
         return ERR_METHOD_REFUSED;
     if (pac_is_asked(x))
         return pac_answer(x);
+    if (inspect_page_is_asked(x))
+        return inspect_page(x);
     if (r->form != TARGET_ABSOLUTE)
         return ERR_NOT_A_PROXY_REQUEST;
     return span_eq(r->scheme, SPAN("http")) ? ERR_OK : ERR_BAD_TARGET;

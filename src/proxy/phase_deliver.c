@@ -6,6 +6,7 @@
 #include "proxy/content.h"
 #include "proxy/exchange.h"
 #include "proxy/guard.h"
+#include "proxy/inspect.h"
 #include "proxy/pace.h"
 #include "proxy/patience.h"
 #include "proxy/thread.h"
@@ -221,9 +222,10 @@ static enum err deliver_tunnel(struct exchange *x)
     enum err e = x->client->ops->send_head(x->client, &x->resp, &none, false);
     chunkq_fini(&none);
     if (!e)
-        e = tunnel_run(x, x->timeouts->tunnel_idle);
+        e = unlikely(x->inspect != NULL) ? inspect_run(x) : tunnel_run(x, x->timeouts->tunnel_idle);
     // A tunnel has no other way to say that this was not all. One in which nothing moved ends in order.
-    x->client->reset = x->upstream->reset = e && e != ERR_TUNNEL_IDLE;
+    if (x->upstream)
+        x->client->reset = x->upstream->reset = e && e != ERR_TUNNEL_IDLE;
     return e;
 }
 

@@ -7,7 +7,7 @@
 #include "proxy/connection.h"
 #include "proxy/mirror.h"
 #include "proxy/guard.h"
-#include "proxy/parent.h"
+#include "proxy/inspect.h"
 #include "proxy/thread.h"
 #include "proxy/upload.h"
 #include "proxy/upstream_request.h"
@@ -247,17 +247,10 @@ static enum err fetch(struct exchange *x)
 
 static enum err fetch_tunnel(struct exchange *x)
 {
-    struct upstream_conn *u;
     x->upstream_metrics = x->proxy->origins;
-    enum err e = connection_get(x, true, &u);
-    if (e)
-        return e;
-    if (x->parent && x->parent->kind != PARENT_SOCKS5) {
-        x->upstream = upstream_begin(u, x->arena, &x->gen->limits.h1, x->timeouts->between_bytes);
-        e = parent_connect(x);
-    } else {
-        x->upstream = upstream_begin_tunnel(u, x->arena, x->timeouts->between_bytes);
-    }
+    enum err e = inspect_plan(x);
+    if (!e && !x->inspect) // to decrypt it the client's first words are needed
+        e = connection_tunnel(x);
     if (e)
         return e;
     x->resp = (struct response){.status = 200, .reason = SPAN("Connection established"), .version = HTTP_1_1};

@@ -5,6 +5,7 @@
 #include "http/media.h"
 #include "http/sniff.h"
 #include "proxy/decide.h"
+#include "proxy/inspect.h"
 #include "proxy/page.h"
 #include "proxy/refusals.h"
 #include "proxy/strip.h"
@@ -70,7 +71,13 @@ static void decide(struct exchange *x)
 static enum err look_up(struct exchange *x)
 {
     struct policy_state *s = x->policy;
-    enum err e = dns_resolve(x->service->dns, x->req->authority.host, deadline_in(DNS_QUERY_TIMEOUT_MS + 1000), &s->dest);
+    enum err e = ERR_OK;
+    if (x->inside && inspection_addr(x->inside)->family) { // where the tunnel leads already
+        s->dest.addrs[0] = *inspection_addr(x->inside);
+        s->dest.n = 1;
+    } else {
+        e = dns_resolve(x->service->dns, x->req->authority.host, deadline_in(DNS_QUERY_TIMEOUT_MS + 1000), &s->dest);
+    }
     if (e == ERR_CANCELED || e == ERR_NO_MEMORY)
         return e;
     s->dest.n = e ? 0 : s->dest.n;
@@ -236,6 +243,7 @@ static enum err decide_name(struct exchange *x, struct span name)
 enum err policing_first_bytes(struct exchange *x, const struct chunkq *q, bool *ret_more)
 {
     static const char handshake[] = {0x16, 0x03}; // a record of TLS with a handshake message in it
+    static _Thread_local char joined[TLS_HELLO_MAX]; // nothing lets another fiber run before it was read
     char name[TLS_NAME_MAX + 1];
     *ret_more = false;
     if (!x->policy || !x->tunnel_wanted)
@@ -243,13 +251,8 @@ enum err policing_first_bytes(struct exchange *x, const struct chunkq *q, bool *
     struct span bytes = chunkq_first(q);
     if (!bytes.len || memcmp(bytes.ptr, handshake, MIN(bytes.len, sizeof handshake)) != 0)
         return ERR_OK;
-    if (bytes.len < q->bytes) {
-        size_t n = MIN(q->bytes, (size_t)TLS_HELLO_MAX);
-        char *p = arena_bytes(x->arena, n);
-        if (!p)
-            return ERR_NO_MEMORY;
-        bytes = span_of(p, chunkq_peek(q, p, n));
-    }
+    if (bytes.len < q->bytes)
+        bytes = span_of(joined, chunkq_peek(q, joined, sizeof joined));
     switch (tls_hello_parse(bytes, name)) {
     case TLS_HELLO_PARTIAL:
         *ret_more = true;

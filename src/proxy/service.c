@@ -14,6 +14,7 @@
 #include "http/date.h"
 #include "proxy/cache_fetch.h"
 #include "proxy/exchange.h"
+#include "proxy/inspect.h"
 #include "proxy/mirror.h"
 #include "proxy/peers.h"
 #include "proxy/thread.h"
@@ -62,8 +63,12 @@ static void on_closed(struct client_conn *c)
         metrics_limit(c->late == CLIENT_LATE_IDLE ? LIMIT_IDLE : LIMIT_HANDSHAKE);
     list_remove(&c->node);
     s->n_clients--;
-    metric_add(((const struct listener *)c->listener)->metrics, METRIC_CONNECTIONS_OPEN, -1);
-    peers_leave(s->peers, &c->peer);
+    if (sc->inside) {
+        inspection_unref(sc->inside); // the tunnel is what counts
+    } else {
+        metric_add(((const struct listener *)c->listener)->metrics, METRIC_CONNECTIONS_OPEN, -1);
+        peers_leave(s->peers, &c->peer);
+    }
     if (sc->places)
         throttles_release_connection(sc);
     generation_unref(sc->gen);
@@ -105,6 +110,41 @@ static void turn_away(const struct service_listener *sl, int fd)
         io_refuse(fd, answer);
 }
 
+static struct service_client *client_new(struct service *s, const struct listener *l, const struct client_settings *settings, struct generation *g,
+                                         const struct addr *peer)
+{
+    struct service_client *sc = (struct service_client *)slab_alloc(&s->client_slab);
+    if (!sc)
+        return NULL;
+    memset(sc, 0, sizeof *sc);
+    sc->gen = generation_ref(g);
+    sc->conn.hooks = &hooks;
+    sc->conn.settings = settings;
+    sc->conn.owner = s;
+    sc->conn.listener = (void *)(uintptr_t)l;
+    sc->conn.peer = *peer;
+    list_push_back(&s->clients, &sc->conn.node);
+    s->n_clients++;
+    return sc;
+}
+
+enum err service_serve_inside(struct service *s, int fd, const struct client_conn *outer, struct inspection *in)
+{
+    const struct service_client *of = container_of(outer, const struct service_client, conn);
+    struct service_client *sc = client_new(s, (const struct listener *)outer->listener, inspection_settings(in), of->gen, &outer->peer);
+    if (!sc) {
+        io_discard(fd);
+        return ERR_NO_MEMORY;
+    }
+    sc->inside = inspection_ref(in);
+    enum err e = client_start(&sc->conn, fd);
+    if (e)
+        on_closed(&sc->conn);
+    else if (s->draining || outer->draining)
+        client_drain(&sc->conn);
+    return e;
+}
+
 static void admit_client(struct service_listener *sl, int fd, const struct addr *peer)
 {
     struct service *s = sl->service;
@@ -133,24 +173,12 @@ static void admit_client(struct service_listener *sl, int fd, const struct addr 
     }
     if (admin)
         (void)peers_enter(s->peers, peer, UINT32_MAX);
-    struct service_client *sc = (struct service_client *)slab_alloc(&s->client_slab);
+    struct service_client *sc = client_new(s, sl->listener, &sl->listener->settings, s->gen, peer);
     if (!sc) {
         peers_leave(s->peers, peer);
         io_discard(fd);
         return;
     }
-    memset(&sc->conn, 0, sizeof sc->conn);
-    sc->gen = generation_ref(s->gen);
-    sc->places = NULL;
-    sc->exchange = NULL;
-    sc->laggard_way = LAGGARD_NONE;
-    sc->conn.hooks = &hooks;
-    sc->conn.settings = &sl->listener->settings;
-    sc->conn.owner = s;
-    sc->conn.listener = (void *)(uintptr_t)sl->listener;
-    sc->conn.peer = *peer;
-    list_push_back(&s->clients, &sc->conn.node);
-    s->n_clients++;
     metric_add(sl->listener->metrics, METRIC_CONNECTIONS, 1);
     metric_add(sl->listener->metrics, METRIC_CONNECTIONS_OPEN, 1);
     if (client_start(&sc->conn, fd))
@@ -301,7 +329,8 @@ void service_renew_client(struct service *s, struct client_conn *c)
     generation_unref(sc->gen);
     sc->gen = generation_ref(s->gen);
     c->listener = (void *)(uintptr_t)l;
-    c->settings = &l->settings;
+    if (!sc->inside) // whose settings its tunnel keeps
+        c->settings = &l->settings;
 }
 
 // ---- Life

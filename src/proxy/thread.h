@@ -52,11 +52,15 @@ struct service_client {
     struct client_conn conn;
     struct generation *gen; // whose settings and listener the connection uses
     struct throttle_place *places; // what it counts for until it closes (throttles.h)
+    struct inspection *inside;     // it is what a tunnel carries, decrypted; NULL: it came from outside
     struct exchange *exchange;     // under way (of HTTP/2: the latest), or NULL
     uint64_t laggard_from;            // octets that the client had moved when it was looked at first
     uint8_t laggard_way, laggard_looks;  // enum laggard_way, and how often since then
 };
 
+/// Serves a connection (taken over, also on failure) that is what a tunnel of outer's carries, for as long as it lasts. Takes a reference of
+/// the inspection. From a fiber of outer's.
+MUST_USE enum err service_serve_inside(struct service *s, int fd, const struct client_conn *outer, struct inspection *in);
 /// The Date of this second (29 characters).
 struct span service_date(struct service *s);
 

@@ -76,7 +76,7 @@ static enum err copy(struct direction *d, bool *ret_bulk)
     while (!(e = read_some(d, &q))) {
         bool bulk = q.bytes >= COPY_BYTES - 64;
         d->t->last_ms = loop_now_ms();
-        if (!d->down && !d->looked) {
+        if (!d->down && !d->looked && !d->t->x->first_seen) {
             d->looked = true;
             if ((e = look_at_first(d, &q)))
                 break;

@@ -69,8 +69,8 @@ struct client_conn {
 };
 
 /// Takes an accepted descriptor over. The caller has filled hooks, settings, owner, listener and peer. On
-/// failure fd is closed and `closed` is not called. May serve a request that is there at once. From the loop
-/// only.
+/// failure fd is closed and `closed` is not called. From the loop it may serve a request that is there at once, from a fiber later in this
+/// turn.
 MUST_USE enum err client_start(struct client_conn *c, int fd);
 /// Closes it at once where it is idle and nothing has arrived; otherwise it ends after its present answers (HTTP/2 says so by a GOAWAY
 /// in two steps). From the loop; of a busy one also from its fibers.

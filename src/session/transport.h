@@ -18,6 +18,7 @@ struct transport_info {
     struct span client_serial, client_fingerprint; // hexadecimal; of the whole certificate by SHA-256
     uint64_t client_policy;      // what was demanded of the client's certificate; 0: nothing
     bool resumed;
+    bool certificate_wanted;     // toward a server: it asked for one of ours, and there was none to show
 };
 
 struct transport_ops {

@@ -109,6 +109,15 @@ uint64_t tls_identity(const struct span *parts, unsigned n)
     return id ? id : 1;
 }
 
+// Where there is none to show.
+static int on_certificate_wanted(SSL *ssl, X509 **cert, EVP_PKEY **key)
+{
+    (void)cert;
+    (void)key;
+    tls_layer_of(ssl)->info.certificate_wanted = true;
+    return 0;
+}
+
 static bool set_up(struct tls_client *c, const struct tls_client_options *o)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -122,11 +131,14 @@ static bool set_up(struct tls_client *c, const struct tls_client_options *o)
         sessions_free(NULL, c->sessions, NULL, 0, 0, NULL);
         return false;
     }
-    SSL_CTX_set_session_cache_mode(c->ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-    SSL_CTX_sess_set_new_cb(c->ctx, on_session);
+    if (!o->many_names) {
+        SSL_CTX_set_session_cache_mode(c->ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+        SSL_CTX_sess_set_new_cb(c->ctx, on_session);
+    }
     if (o->trust)
         SSL_CTX_set1_cert_store(c->ctx, o->trust->store);
     SSL_CTX_set_verify(c->ctx, o->trust ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
+    SSL_CTX_set_client_cert_cb(c->ctx, on_certificate_wanted);
     if (o->alpn.len == 0)
         return true;
     return SSL_CTX_set_alpn_protos(c->ctx, (const unsigned char *)o->alpn.ptr, (unsigned)o->alpn.len) == 0; // 0: success here
@@ -222,13 +234,17 @@ static enum err begin(struct transport *t, const struct tls_client *c, struct sp
     return ERR_OK;
 }
 
-enum err tls_connect(struct transport *t, const struct tls_client *c, struct span host, const struct addr *to, uint64_t deadline)
+enum err tls_connect_told(struct transport *t, const struct tls_client *c, struct span host, const struct addr *to, uint64_t deadline,
+                          struct tls_verdict *ret)
 {
     struct tls_layer *l;
+    *ret = (struct tls_verdict){SPAN("no certificate can be for this name"), false};
     enum err e = begin(t, c, host, to, &l);
     if (e)
         return e;
     e = tls_layer_handshake(l, deadline);
+    long verified = SSL_get_verify_result(l->ssl);
+    *ret = (struct tls_verdict){verified != X509_V_OK ? span_str(X509_verify_cert_error_string(verified)) : SPAN(""), l->info.certificate_wanted};
     if (e) {
         bool doubted = c->verify && SSL_get_verify_result(l->ssl) != X509_V_OK;
         tls_layer_free(l);
@@ -236,4 +252,10 @@ enum err tls_connect(struct transport *t, const struct tls_client *c, struct spa
     }
     tls_layer_stand(l);
     return ERR_OK;
+}
+
+enum err tls_connect(struct transport *t, const struct tls_client *c, struct span host, const struct addr *to, uint64_t deadline)
+{
+    struct tls_verdict v;
+    return tls_connect_told(t, c, host, to, deadline, &v);
 }

@@ -34,7 +34,7 @@ static int bio_read(BIO *b, char *buf, size_t cap, size_t *ret_n)
         return 0;
     }
     l->reads_left--;
-    enum err e = io_recv_now(&l->t->io, buf, cap, ret_n);
+    enum err e = l->below ? l->below->ops->recv_now(l->below, buf, cap, ret_n) : io_recv_now(&l->t->io, buf, cap, ret_n);
     if (!e)
         return 1;
     if (e == ERR_AGAIN)
@@ -100,20 +100,35 @@ static void forget_errors(void)
 // Whether a read could bring anything: OpenSSL holds bytes, or the socket may.
 static bool may_read(const struct tls_layer *l)
 {
-    return l->early.bytes || (l->t->io.state & (IO_READABLE | IO_PEER_ENDED | IO_BROKEN)) || SSL_has_pending(l->ssl);
+    return l->early.bytes || (l->t->io.state & (IO_READABLE | IO_PEER_ENDED | IO_BROKEN)) || SSL_has_pending(l->ssl) ||
+           (l->below && l->below->ops->pending(l->below));
 }
 
 // ---- Sending
 
+static bool has_unsent(const struct tls_layer *l)
+{
+    return l->out.bytes || (l->below && ((const struct tls_layer *)l->below->layer)->out.bytes);
+}
+
+// As much as goes without a wait.
+static enum err push(struct tls_layer *l)
+{
+    struct iovec iov[16];
+    size_t n;
+    if (l->below)
+        return l->below->ops->send_now(l->below, &l->out);
+    enum err e = io_sendv_now(&l->t->io, iov, chunkq_iov(&l->out, iov, ARRAY_LEN(iov)), false, &n);
+    if (!e)
+        chunkq_skip(&l->out, n);
+    return e;
+}
+
 static void flush_now(struct tls_layer *l)
 {
-    while (l->out.bytes && !l->sending && l->t->io.fd >= 0) {
-        struct iovec iov[16];
-        size_t n;
-        if (io_sendv_now(&l->t->io, iov, chunkq_iov(&l->out, iov, ARRAY_LEN(iov)), false, &n))
+    while (has_unsent(l) && !l->sending && l->t->io.fd >= 0)
+        if (push(l))
             return;
-        chunkq_skip(&l->out, n);
-    }
 }
 
 // The queue may have grown meanwhile, so what is to be sent is looked up after each wait.
@@ -121,13 +136,9 @@ static enum err flush(struct tls_layer *l, uint64_t stall_ms, uint64_t deadline)
 {
     enum err e = ERR_OK;
     l->sending = true;
-    while (!e && l->out.bytes) {
-        struct iovec iov[16];
-        size_t n;
-        e = io_sendv_now(&l->t->io, iov, chunkq_iov(&l->out, iov, ARRAY_LEN(iov)), false, &n);
-        if (!e)
-            chunkq_skip(&l->out, n);
-        else if (e == ERR_AGAIN)
+    while (!e && has_unsent(l)) {
+        e = push(l);
+        if (e == ERR_AGAIN)
             e = io_wait_writable(&l->t->io, stall_ms ? deadline_in(stall_ms) : deadline);
     }
     l->sending = false;
@@ -176,7 +187,7 @@ static enum err layer_send_queue(struct transport *t, struct chunkq *q, uint64_t
     struct tls_layer *l = (struct tls_layer *)t->layer;
     enum err e = ERR_OK;
     let_others(l);
-    while (!e && (q->bytes || l->out.bytes)) {
+    while (!e && (q->bytes || has_unsent(l))) {
         e = encrypt_some(l, q);
         if (!e && l->last && !q->bytes)
             end_ours(l);
@@ -199,8 +210,8 @@ static enum err layer_send_now(struct transport *t, struct chunkq *q)
         if (e)
             return e;
         flush_now(l);
-        if (l->out.bytes)
-            return t->io.state & IO_BROKEN ? ERR_RESET : ERR_AGAIN;
+        if (has_unsent(l))
+            return l->t->io.state & IO_BROKEN ? ERR_RESET : ERR_AGAIN;
     } while (q->bytes);
     return ERR_OK;
 }
@@ -276,7 +287,7 @@ static enum err layer_recv(struct transport *t, void *buf, size_t cap, uint64_t 
 static enum err layer_wait_readable(struct transport *t, uint64_t deadline)
 {
     struct tls_layer *l = (struct tls_layer *)t->layer;
-    if (l->failed || SSL_has_pending(l->ssl))
+    if (l->failed || t->ops->pending(t))
         return ERR_OK;
     flush_now(l);
     return io_wait_readable(&t->io, deadline);
@@ -285,7 +296,7 @@ static enum err layer_wait_readable(struct transport *t, uint64_t deadline)
 static bool layer_pending(const struct transport *t)
 {
     const struct tls_layer *l = (const struct tls_layer *)t->layer;
-    return !l->failed && SSL_has_pending(l->ssl);
+    return !l->failed && (SSL_has_pending(l->ssl) || (l->below && l->below->ops->pending(l->below)));
 }
 
 // ---- The end
@@ -298,15 +309,21 @@ static void say_end(struct tls_layer *l)
 
 static void layer_end_write(struct transport *t)
 {
-    say_end((struct tls_layer *)t->layer);
-    io_shutdown_write(&t->io);
+    struct tls_layer *l = (struct tls_layer *)t->layer;
+    say_end(l);
+    if (l->below)
+        l->below->ops->end_write(l->below);
+    else
+        io_shutdown_write(&l->t->io);
 }
 
 static void layer_end(struct transport *t)
 {
     struct tls_layer *l = (struct tls_layer *)t->layer;
-    if (t->io.fd >= 0)
+    if (l->t->io.fd >= 0)
         say_end(l);
+    if (l->below)
+        l->below->ops->end(l->below);
     tls_layer_free(l);
 }
 
@@ -332,7 +349,9 @@ enum err tls_layer_new(struct transport *t, SSL_CTX *ctx, struct tls_layer **ret
     chunkq_init(&l->early);
     chunkq_init(&l->out);
     l->t = t;
-    l->ssl = SSL_new(ctx);
+    if (unlikely(t->ops != NULL) && (l->below = (struct transport *)mem_alloc(sizeof *l->below)))
+        *l->below = (struct transport){.io.fd = -1, .ops = t->ops, .layer = t->layer, .info = t->info};
+    l->ssl = t->ops && !l->below ? NULL : SSL_new(ctx);
     BIO *b = l->ssl ? bio_new(l) : NULL;
     if (!b) {
         tls_layer_free(l);
@@ -350,6 +369,7 @@ void tls_layer_free(struct tls_layer *l)
     chunkq_fini(&l->early);
     chunkq_fini(&l->out);
     mem_free(l->peer);
+    mem_free(l->below);
     mem_free(l);
 }
 

@@ -16,6 +16,7 @@ struct tls_layer {
     struct transport_info info;
     SSL *ssl;
     struct transport *t;
+    struct transport *below; // mem_alloc; the layer that was there before, seen as a transport (TLS in TLS); NULL: the socket itself
     struct chunkq early;  // read before the layer was there
     struct chunkq out;    // encrypted, not sent yet
     enum err in_err;      // what the socket said last that is final
@@ -33,7 +34,8 @@ struct tls_layer {
     char name[TLS_NAME_MAX + 1];
 };
 
-/// A layer over t, whose operations it takes once it stands (tls_layer_stand). ERR_NO_MEMORY.
+/// A layer over t, whose operations it takes once it stands (tls_layer_stand); a layer that t has already is beneath it from then on.
+/// ERR_NO_MEMORY.
 MUST_USE enum err tls_layer_new(struct transport *t, SSL_CTX *ctx, struct tls_layer **ret);
 /// The handshake, on the calling fiber. ERR_TIMEOUT, ERR_TLS_FAILED, ERR_RESET, or the fiber's cancellation. What is to be sent at
 /// its end may go with what is sent next.

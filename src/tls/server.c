@@ -119,7 +119,7 @@ static void make_base(void)
 // ---- The handshake
 
 // What signs costs tenths of a millisecond, so only some do in a turn of the loop.
-static enum err wait_turn(uint64_t deadline)
+enum err tls_wait_turn(uint64_t deadline)
 {
     static _Thread_local uint64_t turn;
     static _Thread_local unsigned n;
@@ -146,7 +146,7 @@ enum err tls_accept_early(struct transport *t, const struct client_settings *s, 
     pthread_once(&once, make_base);
     if (!base)
         return ERR_NO_MEMORY;
-    enum err e = wait_turn(deadline);
+    enum err e = tls_wait_turn(deadline);
     if (!e)
         e = tls_layer_new(t, base, &l);
     if (e)

@@ -39,6 +39,8 @@ struct tls_site {
 
 /// The context for a name (empty: the first).
 SSL_CTX *tls_site_context(const struct tls_site *s, struct span name);
+/// Waits until another handshake with a client may be done in this turn of the loop. ERR_TIMEOUT, or the fiber's cancellation.
+MUST_USE enum err tls_wait_turn(uint64_t deadline);
 /// The callbacks that every context of the server's side has.
 void tls_server_callbacks(SSL_CTX *ctx);
 
