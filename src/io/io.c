@@ -73,6 +73,11 @@ enum err io_open(struct io *io, int fd)
         *io = (struct io){.fd = -1};
         return resource_error(r);
     }
+    return io_open_accepted(io, fd);
+}
+
+enum err io_open_accepted(struct io *io, int fd)
+{
     // Perhaps something is there already: trying is cheaper than waiting for the poller to say so.
     return io_register(io, fd, IO_READABLE | IO_WRITABLE);
 }
@@ -398,6 +403,9 @@ static enum err connect_wait(struct io *io, uint64_t deadline)
     enum err e = io_wait_writable(io, deadline);
     if (e)
         return e == ERR_TIMEOUT ? ERR_CONNECT_TIMEOUT : e;
+    // What failed is an error of the socket, which the event has said; only why is still to be asked.
+    if (likely(!(io->state & (IO_BROKEN | IO_ERRORED))))
+        return ERR_OK;
     int r = sys_socket_error(io->fd);
     if (r < 0)
         return connect_error(r);

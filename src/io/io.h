@@ -38,6 +38,8 @@ struct io {
 /// Takes fd over (non-blocking is set) and registers it; everything in io is set anew. On failure fd is
 /// closed.
 MUST_USE enum err io_open(struct io *io, int fd);
+/// The same for what io_accept_now gave, which is non-blocking already.
+MUST_USE enum err io_open_accepted(struct io *io, int fd);
 /// Deregisters and closes; nobody may be waiting. Does nothing where fd is -1.
 void io_close(struct io *io);
 /// Like io_close, but with a reset instead of an orderly end.

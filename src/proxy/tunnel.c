@@ -14,7 +14,7 @@ struct tunnel {
     struct fiber *parent;
     uint64_t idle_ms;
     uint64_t last_ms; // when a byte moved last, in either direction
-    bool child_done;
+    bool child_done, parent_done;
     enum err child_err;
 };
 
@@ -126,6 +126,13 @@ static enum err splice_all(struct direction *d, struct io_pipe *p)
     }
 }
 
+// In order: all of it has been passed on.
+static bool other_has_ended(const struct direction *d)
+{
+    const struct tunnel *t = d->t;
+    return d->down ? t->child_done && !t->child_err : t->parent_done;
+}
+
 static enum err relay(struct direction *d)
 {
     bool bulk;
@@ -144,6 +151,9 @@ static enum err relay(struct direction *d)
     if (e != ERR_EOF)
         return e;
     struct exchange *x = d->t->x;
+    // The second end is followed by the closing of both, which says it to a bare socket just as well.
+    if (other_has_ended(d) && d->to)
+        return ERR_OK;
     if (d->down)
         x->client->ops->end_write(x->client);
     else
@@ -171,6 +181,7 @@ enum err tunnel_run(struct exchange *x, uint64_t idle_ms)
     if (e)
         return e;
     e = relay(&down);
+    t.parent_done = !e;
     if (e && !t.child_done)
         fiber_cancel(child, e);
     fiber_join(child);

@@ -309,7 +309,8 @@ static void wait_for_acknowledgement(struct client_h1 *h)
 static bool h1_confirm(struct client_stream *s)
 {
     struct client_h1 *h = h1_of(s);
-    if (s->broken || !(h->conn->t.io.state & IO_PEER_ENDED) || h1_input_len(&h->input) > 0)
+    // Of what a tunnel carried, its two ends agree among themselves what has arrived.
+    if (h->tunnel || s->broken || !(h->conn->t.io.state & IO_PEER_ENDED) || h1_input_len(&h->input) > 0)
         return !s->broken;
     // Further requests may have come before the end.
     enum err e = h1_input_more_now(&h->input, &h->conn->t, head_bytes_max(h));
@@ -595,7 +596,7 @@ enum err client_start(struct client_conn *c, int fd)
     c->n_requests = 0;
     c->late = CLIENT_IN_TIME;
     c->busy = c->draining = c->reset = c->begun = false;
-    enum err e = io_open(&c->t.io, fd);
+    enum err e = io_open_accepted(&c->t.io, fd);
     if (e)
         return e;
     wake(c);

@@ -72,6 +72,28 @@ def test_a_kept_alive_exchange_is_two_receives_and_two_sends(weir, origin, trace
     assert o.connections == 1
 
 
+def test_a_tunnel_asks_the_kernel_for_nothing_twice(weir, origin, trace):
+    """CONNECT, an exchange in the tunnel, the client closes: what accepting, dialling, passing on and closing take, and no more."""
+    body = b"x" * 1024
+    o = origin(lambda x: x.reply(body=body))
+    w = weir("threads 1\nlog access off\nproxy 127.0.0.1:@proxy@ { egress { allow 127.0.0.0/8; connect-ports any } }\n")
+
+    def tunnels():
+        for _ in range(EXCHANGES):
+            with connect(w.proxy) as c:
+                assert c.ask(request("CONNECT", f"127.0.0.1:{o.port}", host=f"127.0.0.1:{o.port}")).status == 200
+                assert c.ask(request()).body == body
+    tunnels()
+    calls = trace(wait_until(w.workers)[0], tunnels)
+    most = {"accept4": 2, "socket": 1, "setsockopt": 1, "connect": 1, "epoll_ctl": 2, "shutdown": 1, "close": 2}
+    for name, n in most.items():
+        assert calls[name] <= (n + 0.05) * EXCHANGES, calls
+    assert sum(calls[n] for n in RECEIVE) <= 5.05 * EXCHANGES, calls
+    assert sum(calls[n] for n in SEND) <= 3.05 * EXCHANGES, calls
+    others = {n: k for n, k in calls.items() if n not in RECEIVE | SEND | WAIT | set(most)}
+    assert sum(others.values()) <= 0.1 * EXCHANGES, calls
+
+
 def test_an_exchange_on_a_tls_connection_of_its_own_is_two_sends(weir, trace):
     """The server's flight of the handshake, and the answer with close_notify behind it."""
     w = weir("threads 1\nlog access off\nsite a.test {\n    listen 127.0.0.1:@https@ tls\n    tls cert server.pem key server.key\n"
