@@ -151,12 +151,17 @@ static void count_limit(enum err reason)
         metrics_limit((enum limit)(limits[reason] - 1));
 }
 
+struct metric_set *account_metrics(const struct exchange *x)
+{
+    return x->site ? x->site->metrics : x->proxy ? x->proxy->metrics : x->gen->nowhere;
+}
+
 void account(struct exchange *x)
 {
     if (x->cached && x->cached->job)
         cache_job_account(x->cached->job, x);
     uint64_t us = loop_clock_us() - x->started_us;
-    struct metric_set *set = x->site ? x->site->metrics : x->proxy ? x->proxy->metrics : x->gen->nowhere;
+    struct metric_set *set = account_metrics(x);
     metric_add_status(set, METRIC_REQUESTS, status_sent(x));
     if (x->answer != ANSWER_TUNNEL)
         metric_observe_us(set, METRIC_REQUEST_SECONDS, us);

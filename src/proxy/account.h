@@ -5,6 +5,8 @@
 
 #include "proxy/exchange.h"
 
+/// The numbers of its site or proxy, or of requests that reach neither.
+struct metric_set *account_metrics(const struct exchange *x);
 void account(struct exchange *x);
 
 #endif

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/tunnel.h"
 
+#include "proxy/account.h"
 #include "proxy/pace.h"
 
 enum {
@@ -180,10 +181,12 @@ enum err tunnel_run(struct exchange *x, uint64_t idle_ms)
     enum err e = fiber_start(up_fiber, &up, &child);
     if (e)
         return e;
+    metric_add(account_metrics(x), METRIC_TUNNELS_OPEN, 1);
     e = relay(&down);
     t.parent_done = !e;
     if (e && !t.child_done)
         fiber_cancel(child, e);
     fiber_join(child);
+    metric_add(account_metrics(x), METRIC_TUNNELS_OPEN, -1);
     return e ? e : t.child_err;
 }

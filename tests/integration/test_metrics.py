@@ -113,3 +113,17 @@ def test_a_page_of_another_site_cannot_read_it(measured):
 def test_a_dashboard_beyond_loopback_is_refused(folder, cli):
     (folder / "x.conf").write_text("dashboard 0.0.0.0:9900\nsite * { route * -> respond 200 }\n")
     assert cli("check", "-c", "x.conf").returncode == 2
+
+
+def test_tunnels_are_counted_while_they_are_open(weir, origin):
+    o = origin()
+    w = weir("log access off\ndashboard 127.0.0.1:@dash@\nproxy 127.0.0.1:@proxy@ { egress { allow 127.0.0.0/8; connect-ports any } }")
+
+    def tunnels():
+        return total(metrics(w), "^weir_tunnels$")
+
+    assert tunnels() == 0
+    with connect(w.proxy) as c:
+        assert c.ask(request("CONNECT", f"127.0.0.1:{o.port}", host=f"127.0.0.1:{o.port}"), method="CONNECT").status == 200
+        wait_until(lambda: tunnels() == 1, what="an open tunnel")
+    wait_until(lambda: tunnels() == 0, what="its end")

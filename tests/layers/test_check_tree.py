@@ -38,7 +38,7 @@ class CheckTree(unittest.TestCase):
         self.assertIn(finding, out)
 
     def test_a_clean_tree(self):
-        for rule in ("layers", "pure", "licence", "paths", "banned"):
+        for rule in ("layers", "pure", "licence", "paths", "banned", "rows"):
             self.good(rule)
 
     def test_layers(self):
@@ -55,6 +55,10 @@ class CheckTree(unittest.TestCase):
         for header in ("sys/socket.h", "unistd.h", "time.h", "netinet/in.h"):
             self.bad("pure", "src/http/x.c", f"#include <{header}>\n", f"<{header}>")
         self.good("pure", {"src/net/x.c": "#include <sys/socket.h>\n"})
+
+    def test_rows(self):
+        self.bad("rows", "src/base/err.tbl", SPDX + 'ERR(LOST, "lost")\n', "src/base/err.tbl:2: LOST is used nowhere")
+        self.good("rows", {"src/base/err.tbl": 'ERR(FOUND, "found")\n', "src/http/x.c": "int x = ERR_FOUND;\n"})
 
     def test_licence(self):
         for name in ("src/http/x.c", "scripts/x.py", "src/net/meson.build", "Makefile", "src/io/x.S"):
