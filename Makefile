@@ -101,11 +101,13 @@ lint: ## layers, licence lines, banned calls, clang-tidy
 	@ninja -C build/lint --quiet
 	@git ls-files 'src/*.c' | xargs -P 2 -n 8 clang-tidy-14 -p build/lint --quiet
 
-reference: ## write docs/reference/configuration.md anew from the table of statements
+reference: ## write docs/reference anew from the tables of statements and of the admin API
 	@scripts/deps build test
 	$(call configure,build/test,gcc,-Dbuildtype=debug -Doptimization=1 -Db_sanitize=address$(,)undefined)
 	@ninja -C build/test --quiet tests/layers/print_reference
+	@ninja -C build/test --quiet weir
 	@scripts/reference build/test/tests/layers/print_reference docs/reference/configuration.md
+	@build/test/weir help openapi >docs/reference/openapi.json
 
 install: build ## install the release to DESTDIR and its prefix
 	@meson install -C build/release --no-rebuild

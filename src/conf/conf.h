@@ -38,6 +38,7 @@ enum conf_block {
     IN_POOL_TLS = 1 << 15,
     IN_CHOICE = 1 << 16,
     IN_ACME = 1 << 17,
+    IN_DASHBOARD = 1 << 18,
 };
 
 /// Blocks whose statements may stand on one line without `;`.
@@ -159,6 +160,8 @@ void conf_own_files(struct conf *c);
 bool conf_fmt(struct span text, const char *name, struct conf_diags *diags, struct arena *a, struct span *ret);
 /// One JSON document, one to one.
 struct span conf_json(const struct conf *c, struct arena *a);
+/// The same without what stands behind `secret` and `password`.
+struct span conf_json_public(const struct conf *c, struct arena *a);
 /// docs/reference/configuration.md, from the table.
 struct span conf_reference(struct arena *a);
 /// Parses a value of this type; *ret_why is a sentence on failure.

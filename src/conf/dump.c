@@ -30,6 +30,7 @@ struct text {
     struct arena *a;
     char *p;
     size_t n, cap;
+    bool public; // without what is secret
 };
 
 static void put(struct text *t, struct span s)
@@ -49,13 +50,20 @@ static void put(struct text *t, struct span s)
     t->n += s.len;
 }
 
+// What not everybody may read; not where it is only a file's name.
+static bool is_secret(const struct conf_value *v)
+{
+    bool kind = v->option && (strcmp(v->option, "secret") == 0 || strcmp(v->option, "password") == 0);
+    return kind && !span_eq(v->text, span_str(v->option)) && !span_starts(v->text, SPAN("file:"));
+}
+
 static void put_words(struct text *t, const struct conf_stmt *s)
 {
     put(t, SPAN("["));
     for (unsigned i = 0; i < s->n_args; i++) {
         if (i)
             put(t, SPAN(", "));
-        put(t, json_string(t->a, s->args[i].text));
+        put(t, t->public && is_secret(&s->args[i]) ? SPAN("\"***\"") : json_string(t->a, s->args[i].text));
     }
     put(t, SPAN("]"));
 }
@@ -93,9 +101,9 @@ static void put_head(struct text *t, const struct conf_stmt *s)
     }
 }
 
-struct span conf_json(const struct conf *c, struct arena *a)
+static struct span json_of(const struct conf *c, bool public, struct arena *a)
 {
-    struct text t = {.a = a};
+    struct text t = {.a = a, .public = public};
     const struct conf_stmt *root = &c->root;
     for (const struct conf_stmt *s = root; s;) {
         put_head(&t, s);
@@ -116,6 +124,16 @@ struct span conf_json(const struct conf *c, struct arena *a)
     }
     put(&t, SPAN("\n"));
     return span_of(t.p, t.n);
+}
+
+struct span conf_json(const struct conf *c, struct arena *a)
+{
+    return json_of(c, false, a);
+}
+
+struct span conf_json_public(const struct conf *c, struct arena *a)
+{
+    return json_of(c, true, a);
 }
 
 static void reference_of_block(struct text *t, unsigned where)

@@ -44,7 +44,7 @@ unsigned row_words(unsigned where, const char **out, unsigned max)
 const char *conf_block_name(unsigned where)
 {
     static const char *const names[] = {"the top level", "a site", "a route", "a pool", "a proxy", "egress", "a policy", "timeouts",
-                                        "limits", "hosts", "when", "a test", "a cache", "a list", "a group", "tls", "split or failover", "acme"};
+                                        "limits", "hosts", "when", "a test", "a cache", "a list", "a group", "tls", "split or failover", "acme", "the dashboard"};
     for (unsigned i = 0; i < ARRAY_LEN(names); i++)
         if (where == 1u << i)
             return names[i];

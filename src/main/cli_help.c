@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "main/cli_internal.h"
+#include "proxy/api.h"
 
 int command_version(const struct options *o)
 {
@@ -53,11 +54,11 @@ static void help_all(void)
     printf("\n`weir help COMMAND` says how each is used.\n");
 }
 
-static void help_configuration(void)
+static void help_generated(struct span (*write)(struct arena *a))
 {
     struct arena a;
     arena_init(&a, 0);
-    struct span text = conf_reference(&a);
+    struct span text = write(&a);
     fwrite(text.ptr ? text.ptr : "", 1, text.len, stdout);
     arena_fini(&a);
 }
@@ -70,7 +71,9 @@ int command_help(const struct options *o)
     else if (c)
         cli_help_one(c);
     else if (strcmp(o->words[0], "configuration") == 0)
-        help_configuration();
+        help_generated(conf_reference);
+    else if (strcmp(o->words[0], "openapi") == 0)
+        help_generated(api_document);
     else {
         fprintf(stderr, "weir: there is no command `%s`; `weir help` lists them\n", o->words[0]);
         return BAD_USAGE;

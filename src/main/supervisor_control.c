@@ -10,9 +10,7 @@
 
 #include "main/control.h"
 #include "proxy/ask.h"
-#include "proxy/escape.h"
-
-enum { NAME_TEXT_MAX = 512 }; // of a site or pool in the status, escaped; the rest is left out
+#include "proxy/status.h"
 
 // Passes a command on to the worker, which answers it. begun: the beginning of its answer is there already.
 static bool pass_on(struct supervisor *s, int fd, const char *command, bool begun)
@@ -27,37 +25,11 @@ static bool pass_on(struct supervisor *s, int fd, const char *command, bool begu
 
 static void status_text(struct supervisor *s, bool json, struct arena *a, struct span *ret)
 {
-    const struct conf_stmt *root = conf_root(generation_conf(s->gen));
-    struct span out = json ? arena_printf(a, "{\"version\": \"%s\", \"pid\": %d, \"worker\": %d, \"generation\": %llu, \"threads\": %u, \"uptime_s\": %llu", WEIR_VERSION, (int)getpid(),
-                                          (int)s->worker, (unsigned long long)s->number, s->n_threads, (unsigned long long)(supervisor_now_ms() - s->started_ms) / 1000)
-                           : arena_printf(a, "weir %s, process %d, worker %d, generation %llu, %u threads, up %llu s\n", WEIR_VERSION, (int)getpid(), (int)s->worker,
-                                          (unsigned long long)s->number, s->n_threads, (unsigned long long)(supervisor_now_ms() - s->started_ms) / 1000);
-    static const struct {
-        enum conf_id id;
-        const char *plural;
-    } kinds[] = {{CONF_SITE, "sites"}, {CONF_POOL, "pools"}, {CONF_PROXY, "proxies"}};
-    for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
-        bool first = true;
-        out = arena_join(a, out, arena_printf(a, json ? ", \"%s\": [" : "%s:", kinds[k].plural));
-        for (const struct conf_stmt *x = conf_child(root, kinds[k].id); x; x = conf_next(x)) {
-            char name[NAME_TEXT_MAX];
-            struct span n = json ? span_of(name, escape_json(x->args[0].text, name, sizeof name)) : x->args[0].text;
-            out = arena_join(a, out, arena_printf(a, json ? "%s\"%.*s\"" : "%s %.*s", json && !first ? ", " : "", SPAN_ARG(n)));
-            first = false;
-        }
-        out = arena_join(a, out, json ? SPAN("]") : SPAN("\n"));
-    }
-    out = arena_join(a, out, json ? SPAN(", \"listeners\": [") : SPAN("listeners:"));
-    for (unsigned i = 0; i < s->n_listeners; i++) {
-        char text[ADDR_TEXT_MAX];
-        if (i && addr_eq(&s->listeners[i].addr, &s->listeners[i - 1].addr))
-            continue;
-        addr_format(&s->listeners[i].addr, text);
-        out = arena_join(a, out, arena_printf(a, json ? "%s\"%s\"" : "%s %s", json && i ? ", " : "", text));
-    }
+    const struct status_facts f = {.pid = (int)getpid(), .worker = (int)s->worker, .threads = s->n_threads, .started_ms = s->started_ms};
+    struct span out = status_begin(s->gen, &f, json, a);
     for (const struct acme_state *x = json ? NULL : s->acme.states; x; x = x->next)
         out = arena_join(a, out, arena_printf(a, "\ncertificate: %s: %s", x->name, x->text));
-    out = arena_join(a, out, json ? SPAN("], \"certificates\": ") : SPAN("\n"));
+    out = arena_join(a, out, json ? SPAN(", \"certificates\": ") : SPAN("\n"));
     *ret = arena_join(a, out, generation_certificates(s->gen, a, json));
 }
 

@@ -23,6 +23,7 @@
 #include "main/crash.h"
 #include "main/sandbox.h"
 #include "proxy/ask.h"
+#include "proxy/status.h"
 #include "proxy/tap.h"
 #include "tls/acme_challenge.h"
 
@@ -383,6 +384,8 @@ int worker_run(const struct worker_start *s)
     w->pending_log_fd = -1;
     prctl(PR_SET_NAME, "weir worker", 0, 0, 0);
     crash_catch();
+    const struct status_facts facts = {.pid = (int)getppid(), .worker = (int)getpid(), .threads = s->n_threads, .started_ms = status_now_ms()};
+    status_set_facts(&facts);
     metrics_process_open();
     metrics_set_generation(generation_number(s->gen));
     log_set_level(generation_error_level(s->gen));

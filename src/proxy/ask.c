@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/ask.h"
 
+#include <pthread.h>
 #include <stdarg.h>
 
 #include "admin/history.h"
@@ -64,6 +65,7 @@ bool ask_knows(struct span line)
 
 bool ask_answer(const struct generation *g, struct span line, int fd, struct arena *a, int *ret_status, struct span *ret_text)
 {
+    static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
     struct ask k = {.gen = g, .arena = a, .out = SPAN(""), .fd = fd};
     size_t i;
     bool known = command_of(line, &i);
@@ -76,7 +78,9 @@ bool ask_answer(const struct generation *g, struct span line, int fd, struct are
     for (struct span rest = line; rest.len && k.n_words < ASK_WORDS_MAX;)
         k.words[k.n_words++] = span_cut(&rest, ' ');
     if (known) {
+        pthread_mutex_lock(&one_at_a_time); // the control socket's, or the API's
         commands[i].answer(&k);
+        pthread_mutex_unlock(&one_at_a_time);
     } else {
         k.status = 2;
         ask_say(&k, "this weir does not know that command\n");

@@ -25,7 +25,7 @@ struct ask {
 
 /// Answers one line of words with single spaces between them, which came over fd. Never fails: what is not understood is status 2 and a
 /// sentence. The answer's text lives as long as the arena; true: it is to be sent, and fd to be closed, by the caller. False: the
-/// connection was taken over, and its answer goes on. Any thread, one at a time.
+/// connection was taken over, and its answer goes on. Any thread that serves nobody; it waits for others.
 bool ask_answer(const struct generation *g, struct span line, int fd, struct arena *a, int *ret_status, struct span *ret_text);
 /// Whether it is a command of ask.tbl.
 bool ask_knows(struct span line);

@@ -74,6 +74,23 @@ void ask_say_pools(struct ask *k)
         ask_say(k, "]");
 }
 
+void ask_pools(struct ask *k)
+{
+    if (!k->json) {
+        ask_say_pools(k);
+        return;
+    }
+    ask_say(k, "{\"pools\": [");
+    for (unsigned i = 0; i < k->gen->n_pools; i++) {
+        const struct pool *p = k->gen->pools[i];
+        struct span name = json_text(k, p->name);
+        ask_say(k, "%s{\"pool\": \"%.*s\", \"balance\": \"%s\", \"waiting\": %u}", i ? ", " : "", SPAN_ARG(name), p->picker->word, queue_length(&p->shared->queue));
+    }
+    ask_say(k, "]");
+    ask_say_pools(k);
+    ask_say(k, "}\n");
+}
+
 static const struct server *server_named(const struct generation *g, struct span pool, struct span server, struct pool **ret)
 {
     for (unsigned i = 0; i < g->n_pools; i++) {

@@ -113,6 +113,8 @@ void build_choice(struct builder *b, const struct conf_stmt *target, struct rout
 /// All pools; before the routes that lead to them.
 void build_pools(struct builder *b);
 void build_proxy(struct builder *b, const struct conf_stmt *s);
+/// The `dashboard` statement.
+void build_dashboard(struct builder *b);
 
 /// `ADDRESS:PORT`, `:PORT`, `localhost:PORT` or `unix:PATH`.
 bool build_address(struct builder *b, const struct conf_value *v, struct addr *ret);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/error_pages.h"
 
+#include "proxy/api.h"
 #include "proxy/page.h"
 
 // The statement nearest to the request has the first word.
@@ -39,6 +40,7 @@ enum err error_page_answer(struct exchange *x, enum err e)
                      .id = x->id,
                      .message = x->message,
                      .allow = x->allow,
+                     .as_json = x->listener->kind == LISTENER_ADMIN && api_is_asked(x),
                      .retry_after_s = x->retry_after_s};
     if (x->proxy && x->proxy->page && err_info(e)->fault == ERR_FAULT_POLICY)
         return render(x, &p, x->proxy->page);

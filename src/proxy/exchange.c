@@ -69,6 +69,8 @@ enum err exchange_answer_error(struct exchange *x, enum err e)
         e2 = fields_set(&x->resp.fields, FIELD_DATE, date);
     if (!e2 && (e == ERR_AUTH_REQUIRED || e == ERR_PROXY_AUTH_REQUIRED))
         e2 = authenticate_challenge(x, &x->resp.fields);
+    if (!e2 && e == ERR_API_TOKEN)
+        e2 = fields_add(&x->resp.fields, FIELD_WWW_AUTHENTICATE, SPAN("Bearer realm=\"weir\""));
     if (!e2 && (x->cached || (x->site && x->site->cached)))
         e2 = cache_status_add(x);
     if (!e2 && x->route)

@@ -73,14 +73,7 @@ static void build_all(struct builder *b)
     build_acme(b);
     for (const struct conf_stmt *s = conf_child(root, CONF_PROXY); s; s = conf_next(s))
         build_proxy(b, s);
-    const struct conf_stmt *dash = conf_child(root, CONF_DASHBOARD);
-    struct addr a;
-    if (dash && build_address(b, &dash->args[0], &a)) {
-        if (!addr_is_loopback(&a) && a.family != AF_UNIX)
-            conf_error(b->diags, b->conf, &dash->args[0].pos, "the dashboard may listen on loopback only");
-        else
-            build_listener(b, &dash->args[0], &a, LISTENER_ADMIN);
-    }
+    build_dashboard(b);
     build_own_addresses(b);
     g->specs = (struct listener_spec *)build_alloc(b, (g->n_listeners + 1) * sizeof *g->specs);
     for (unsigned i = 0; g->specs && i < g->n_listeners; i++)

@@ -259,6 +259,7 @@ struct generation {
     const struct condition_set *log_when; // which requests the access log has; NULL: all
     uint32_t log_sample;                  // of those that ended well, hundredths of a percent
     enum log_level error_level;
+    const struct dashboard *dashboard; // NULL: none
     unsigned max_idle;     // upstream connections kept, a thread
 };
 

@@ -163,7 +163,7 @@ enum err page_render(const struct page *p, const struct request *req, struct are
                      struct chunkq *ret_content)
 {
     unsigned status = page_status(p);
-    bool as_json = page_wants_json(&req->fields);
+    bool as_json = p->as_json || page_wants_json(&req->fields);
     ret->status = (uint16_t)status;
     ret->reason = SPAN_NONE;
     enum err e = put_fields(p, as_json, status, a, &ret->fields);

@@ -14,6 +14,7 @@ struct page {
     unsigned retry_after_s; // of a 429 or 503; 0: a second
     struct span form;       // a page of the configuration's in place of ours, filled in; empty: none
     bool own_things;        // it may show what its site has beside it: images, styles
+    bool as_json;           // whatever the client prefers
     unsigned status;        // 0: the reason's
     struct span allow;      // methods, for a 405 (RFC 9110 15.5.6); empty: the usual ones
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // route: which site and route, or which destination; and the answers that need no server.
 #include "admin/metrics.h"
+#include "proxy/api.h"
 #include "base/num.h"
 #include "proxy/cache_metrics.h"
 #include "proxy/pool_metrics.h"
@@ -27,12 +28,19 @@ static enum err answer_options(struct exchange *x)
 
 static enum err route_admin(struct exchange *x)
 {
+    if (api_is_asked(x))
+        return api_answer(x);
     x->allow = SPAN("GET, HEAD");
     if (!method_is_safe(x->req->method))
         return ERR_METHOD_REFUSED;
     x->answer = ANSWER_LOCAL;
     if (!span_eq(x->req->path, SPAN("/metrics")))
         return ERR_NOT_FOUND;
+    if (!addr_is_loopback(&x->client_addr) && x->client_addr.family != AF_UNIX) { // who listens elsewhere has tokens
+        enum err denied = api_authorize(x, API_READ);
+        if (denied)
+            return denied;
+    }
     x->resp.status = 200;
     cache_metrics_update();
     pool_metrics_update(x->gen);

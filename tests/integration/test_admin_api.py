@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The admin API: what it says and does, who may, and what hostile pages and clients get."""
+import hashlib
+import json
+import pathlib
+import re
+
+import pytest
+
+from http1 import connect, request
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+READ, WRITE = "r" * 43, "w" * 43
+CONF = """
+log access off
+admin unix:weir.sock
+dashboard 127.0.0.1:@dash@ {
+    read read.tokens
+    write write.tokens
+    host weir.internal
+}
+cache main { memory 8MiB }
+pool app {
+    server 127.0.0.1:@a@
+    server 127.0.0.1:@b@
+    balance round-robin
+    sticky cookie s secret do-not-tell
+}
+site a.test {
+    listen 127.0.0.1:@http@
+    cache main
+    route * -> pool app
+}
+"""
+OPEN = re.sub(r" \{\n.*?\n\}", "", CONF, count=1, flags=re.S)
+
+
+def tokens(*pairs):
+    return "# people\n" + "".join(f"{name} {hashlib.sha256(t.encode()).hexdigest()}\n" for name, t in pairs)
+
+
+FILES = {"read.tokens": tokens(("ann", READ)), "write.tokens": tokens(("bob", WRITE))}
+
+
+class Api:
+    def __init__(self, w):
+        self.w = w
+
+    def __call__(self, method, path, token=None, host=None, fields=(), body=b"", kind="application/json"):
+        fields = list(fields)
+        if token:
+            fields.append(("Authorization", f"Bearer {token}"))
+        if body or method in ("POST", "PUT"):
+            fields.append(("Content-Type", kind))
+        if isinstance(body, (dict, list)):
+            body = json.dumps(body).encode()
+        with connect(self.w.dash) as c:
+            return c.ask(request(method, path, host=host or f"127.0.0.1:{self.w.dash}", fields=fields, body=body))
+
+    def get(self, path, **options):
+        r = self("GET", path, **options)
+        assert r.status == 200 and r.fields["Content-Type"] == "application/json", (r.status, r.body)
+        assert r.fields["Cache-Control"] == "no-store" and r.fields["X-Content-Type-Options"] == "nosniff"
+        return json.loads(r.body)
+
+
+def problem(r, status, reason):
+    said = json.loads(r.body)
+    assert (r.status, said["reason"], r.fields["Content-Type"]) == (status, reason, "application/problem+json"), said
+    assert "Access-Control-Allow-Origin" not in r.fields
+    return said
+
+
+@pytest.fixture
+def servers(origin):
+    def cacheable(x):
+        x.reply(body=b"x", fields=[("Cache-Control", "max-age=60"), ("Cache-Tag", "t1")])
+    return [origin(cacheable), origin(cacheable)]
+
+
+@pytest.fixture
+def api(weir, servers):
+    a, b = servers
+    return Api(weir(CONF, a=a.port, b=b.port, files={k: v.encode() for k, v in FILES.items()}))
+
+
+@pytest.fixture
+def open_api(weir, servers):
+    a, b = servers
+    return Api(weir(OPEN, a=a.port, b=b.port))
+
+
+# ---- what it says
+
+def test_status_pools_certificates_and_configuration(api, servers, cli):
+    status = api.get("/api/status", token=READ)
+    command = json.loads(cli("status", "-c", "weir.conf", "--json").stdout)
+    for d in (status, command):
+        for name in ("uptime_s", "connections", "requests", "servers"):
+            d.pop(name)
+    assert status == command, "the same by both doors"
+    assert status["generation"] == 1 and status["pools"] == ["app"] and status["worker"] != status["pid"]
+    pools = api.get("/api/pools", token=READ)
+    assert pools["pools"] == [{"pool": "app", "balance": "round-robin", "waiting": 0}]
+    assert [s["server"] for s in pools["servers"]] == [f"127.0.0.1:{o.port}" for o in servers]
+    assert {s["state"] for s in pools["servers"]} == {"up"}
+    assert api.get("/api/certificates", token=READ) == []
+    r = api("GET", "/api/configuration", token=READ)
+    assert r.fields["ETag"] == '"1"' and json.loads(r.body)["statement"] == "configuration"
+    assert b"do-not-tell" not in r.body and b'"pool"' in r.body
+
+
+def test_explain_and_the_cache(api):
+    with connect(api.w.http) as c:
+        assert c.ask(request(target="/x", host="a.test")).status == 200
+    assert "fresh" in api.get("/api/cache/why?url=http://a.test/x", token=READ)["text"]
+    assert "pool app" in api.get("/api/explain?question=site+GET+http://a.test/y", token=READ)["text"]
+    assert api.get("/api/explain?question=site%20GET%20http%3A%2F%2Fa.test%2Fy", token=READ)["text"]
+    problem(api("GET", "/api/explain?id=nobody", token=READ), 404, "not_found")
+    for bad in ("/api/explain", "/api/explain?id=a&question=b", "/api/explain?question=nonsense", "/api/explain?who=me", "/api/explain?id=a&id=b",
+                "/api/cache/why", "/api/cache/why?url=nonsense", "/api/cache/why?url=%zz", "/api/cache/why?url=a%0Apurge+all"):
+        problem(api("GET", bad, token=READ), 400, "api_question")
+
+
+def test_head_and_methods(api):
+    with connect(api.w.dash) as c:
+        r = c.ask(request("HEAD", "/api/status", host="127.0.0.1", fields=[("Authorization", f"Bearer {READ}")]))
+        assert r.status == 200 and r.body == b""
+    r = api("DELETE", "/api/status", token=READ)
+    problem(r, 405, "method_refused")
+    assert r.fields["Allow"] == "GET, HEAD"
+    problem(api("GET", "/api/cache/purge", token=READ), 405, "method_refused")
+    for path in ("/api", "/api/", "/api/nobody", "/api/pools/app", "/api/status/", "/api//status"):
+        problem(api("GET", path, token=READ), 404, "not_found")
+
+
+def test_the_openapi_document_is_the_one_in_the_tree_and_names_what_there_is(api):
+    r = api("GET", "/api/openapi.json", token=READ)
+    assert r.body == (ROOT / "docs/reference/openapi.json").read_bytes(), "run make reference"
+    document = json.loads(r.body)
+    assert document["openapi"].startswith("3.0")
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            assert operation["summary"] and "default" in operation["responses"]
+            named = {p["name"] for p in operation["parameters"] if p["in"] == "path"}
+            assert named == set(re.findall(r"\{(\w+)\}", path))
+            answer = api(method.upper(), path.replace("{", "").replace("}", ""))
+            assert answer.status == 401, f"{method} {path} is there, and guarded"
+
+
+# ---- what it does
+
+def test_servers_are_drained_over_reloads_too(api, servers, cli):
+    a, b = servers
+    path = f"/api/pools/app/servers/127.0.0.1:{a.port}"
+
+    def states():
+        return {s["server"].rpartition(":")[2]: s["state"] for s in api.get("/api/pools", token=READ)["servers"]}
+    for action, state in (("drain", "draining"), ("disable", "disabled"), ("enable", "up"), ("drain", "draining")):
+        r = api("POST", path, token=WRITE, body={"action": action})
+        assert r.status == 200 and "app" in json.loads(r.body)["text"]
+        assert states() == {str(a.port): state, str(b.port): "up"}
+    api.w.rewrite(api.w.text + "# more\n")
+    assert cli("reload", "-c", "weir.conf").returncode == 0
+    assert states() == {str(a.port): "draining", str(b.port): "up"}
+    problem(api("POST", "/api/pools/app/servers/127.0.0.1:1", token=WRITE, body={"action": "drain"}), 404, "not_found")
+    problem(api("POST", "/api/pools/nobody/servers/127.0.0.1:1", token=WRITE, body={"action": "drain"}), 404, "not_found")
+    for body in ({"action": "stop"}, {}, {"action": 1}, {"action": "drain", "more": "x"}, [], b"", b"{", b'{"action": "drain", "action": "drain"}', {"action": "drain x"},
+                 {"action": "drain\nstop"}, b"[" * 100000):
+        problem(api("POST", path, token=WRITE, body=body), 400, "api_question")
+    problem(api("POST", path + "%20drain%0Astop", token=WRITE, body={"action": "drain"}), 400, "api_question")
+
+
+def test_a_purge_says_how_many_went(api, servers):
+    def fill():
+        with connect(api.w.http) as c:
+            for t in ("/x", "/y/1", "/y/2"):
+                c.ask(request(target=t, host="a.test"))
+
+    def purge(**what):
+        fill()
+        r = api("POST", "/api/cache/purge", token=WRITE, body=what)
+        assert r.status == 200, r.body
+        return json.loads(r.body)
+    assert purge(url="http://a.test/x") == {"purged": 1, "soft": False}
+    assert purge(prefix="http://a.test/y/", soft=True) == {"purged": 2, "soft": True}
+    assert purge(tag="t1", soft=False)["purged"] == 3
+    assert purge(all=True)["purged"] == 3
+    for bad in ({}, {"all": False}, {"url": "http://a.test/x", "all": True}, {"url": "nonsense"}, {"soft": True}):
+        problem(api("POST", "/api/cache/purge", token=WRITE, body=bad), 400, "api_question")
+
+
+# ---- who may
+
+def test_without_tokens_everybody_here_reads_and_nobody_writes(open_api, servers):
+    assert open_api.get("/api/status")["generation"] == 1
+    assert open_api("GET", "/metrics").status == 200
+    for token in (None, WRITE, ""):
+        problem(open_api("POST", "/api/cache/purge", token=token, body={"all": True}), 403, "api_read_only")
+
+
+def test_with_tokens_each_does_what_it_may(api):
+    for token in (None, "x", READ[:-1], READ + "r", hashlib.sha256(READ.encode()).hexdigest()):
+        r = api("GET", "/api/status", token=token)
+        problem(r, 401, "api_token")
+        assert r.fields["WWW-Authenticate"] == 'Bearer realm="weir"'
+    for token in (READ, WRITE):
+        assert api.get("/api/status", token=token)
+    problem(api("POST", "/api/cache/purge", token=READ, body={"all": True}), 401, "api_token")
+    for fields in ([("Authorization", f"Basic {WRITE}")], [("Cookie", f"token={WRITE}")], [("X-Api-Key", WRITE)]):
+        problem(api("POST", "/api/cache/purge", fields=fields, body={"all": True}), 401, "api_token")
+    assert api("GET", "/metrics").status == 200, "as before, for those on this machine"
+
+
+def test_changed_tokens_count_after_a_reload(api, cli):
+    (api.w.folder / "read.tokens").write_text(tokens(("eve", "e" * 43)))
+    assert cli("reload", "-c", "weir.conf").returncode == 0
+    problem(api("GET", "/api/status", token=READ), 401, "api_token")
+    assert api.get("/api/status", token="e" * 43)
+
+
+@pytest.mark.parametrize("text, says", [("ann secret\n", "SHA-256"), ("ann " + "0" * 63 + "\n", "line 1"), ("ann " + "g" * 64 + "\n", "line 1"), ("# x\n\n" + "0" * 64 + "\n", "line 3")])
+def test_what_is_no_file_of_tokens_is_an_error(folder, cli, text, says):
+    (folder / "weir.conf").write_text("dashboard 127.0.0.1:9900 { read t }\nsite * { route * -> respond 200 }\n")
+    (folder / "t").write_text(text)
+    done = cli("check", "-c", "weir.conf")
+    assert done.returncode == 2 and says in done.stdout + done.stderr and "weir.conf:1:" in done.stdout + done.stderr
+
+
+def test_elsewhere_than_on_loopback_only_with_tokens(folder, cli):
+    (folder / "weir.conf").write_text("dashboard 0.0.0.0:9900\nsite * { route * -> respond 200 }\n")
+    done = cli("check", "-c", "weir.conf")
+    assert done.returncode == 2 and "loopback" in done.stdout + done.stderr
+    (folder / "weir.conf").write_text("dashboard 0.0.0.0:9900 { read t }\nsite * { route * -> respond 200 }\n")
+    (folder / "t").write_text(tokens(("ann", READ)))
+    done = cli("check", "-c", "weir.conf")
+    assert done.returncode == 0 and "in the clear" in done.stdout + done.stderr
+
+
+# ---- hostile pages and clients
+
+@pytest.mark.parametrize("host, status", [("127.0.0.1:9", 200), ("[::1]", 200), ("localhost", 200), ("LOCALHOST:80", 200), ("weir.internal", 200), ("evil.test", 421),
+                                          ("localhost.evil.test", 421), ("127.0.0.1.evil.test", 421), ("2130706433", 421)])
+def test_a_name_that_is_not_ours_is_refused(api, host, status):
+    r = api("GET", "/api/status", token=READ, host=host)
+    assert r.status == status
+    if status != 200:
+        problem(r, 421, "api_host")
+
+
+@pytest.mark.parametrize("fields, good", [([("Origin", "http://127.0.0.1:@")], True), ([("Origin", "https://127.0.0.1:@")], True), ([("Origin", "http://evil.test")], False),
+                                          ([("Origin", "null")], False), ([("Origin", "http://127.0.0.1:1")], False), ([("Origin", "127.0.0.1:@")], False),
+                                          ([("Sec-Fetch-Site", "cross-site")], False), ([("Sec-Fetch-Site", "same-site")], False), ([("Sec-Fetch-Site", "same-origin")], True),
+                                          ([("Sec-Fetch-Site", "none")], True)])
+def test_a_page_of_another_site_is_refused_whatever_it_holds(api, fields, good):
+    fields = [(n, v.replace("@", str(api.w.dash))) for n, v in fields]
+    for r in (api("GET", "/api/status", token=WRITE, fields=fields), api("POST", "/api/cache/purge", token=WRITE, fields=fields, body={"all": True})):
+        if good:
+            assert r.status == 200
+        else:
+            problem(r, 403, "api_cross_site")
+
+
+def test_what_a_form_can_send_is_no_content(api):
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
+        problem(api("POST", "/api/cache/purge", token=WRITE, body=b'{"all": true}', kind=kind), 400, "api_question")
+    r = api("OPTIONS", "/api/cache/purge", fields=[("Origin", "http://evil.test"), ("Access-Control-Request-Method", "POST")])
+    assert r.status >= 400 and not any(n.lower().startswith("access-control") for n, _ in r.fields)
+
+
+def test_content_has_a_limit_and_a_deadline(api):
+    r = api("POST", "/api/cache/purge", token=WRITE, body=b'{"tag": "' + b"x" * (2 << 20) + b'"}')
+    problem(r, 413, "content_too_large")
+    problem(api("POST", "/api/cache/purge", body=b"x" * 100000), 401, "api_token")
+    problem(api("GET", "/api/status", token=READ, body=b"x"), 400, "api_question")
+    with connect(api.w.dash) as c:  # and who stops in the middle holds nothing up
+        c.sock.sendall(f"POST /api/cache/purge HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {WRITE}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{{".encode())
+        assert api.get("/api/status", token=READ)
