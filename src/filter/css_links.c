@@ -43,7 +43,7 @@ static size_t quote_at(const struct css_links *c, struct span s, char *ret_quote
 // A quoted string at s: its whole length with both quotes and where its inside lies; 0: its end is not here.
 static size_t string_at(const struct css_links *c, struct span s, size_t *ret_start, size_t *ret_len)
 {
-    char quote, other;
+    char quote = 0, other = 0;
     size_t open = quote_at(c, s, &quote);
     for (size_t i = open; i < s.len; i++) {
         size_t close = quote_at(c, span_skip(s, i), &other);
@@ -63,8 +63,8 @@ static size_t string_at(const struct css_links *c, struct span s, size_t *ret_st
 // `url(...)` at s, all of it. 0: its end is not here.
 static size_t url_at(struct css_links *c, struct span s)
 {
-    size_t i = 4, start, len;
-    char quote;
+    size_t i = 4, start = 0, len = 0;
+    char quote = 0;
     while (i < s.len && is_space(s.ptr[i]))
         i++;
     struct span inside = span_skip(s, i);
@@ -97,8 +97,8 @@ static bool can_begin(struct span s, struct span word)
 // One token in the normal state at s; 0: more is needed.
 static size_t token(struct css_links *c, struct span s, bool end)
 {
-    char ch = s.ptr[0], quote;
-    size_t n = 0, start, len;
+    char ch = s.ptr[0], quote = 0;
+    size_t n = 0, start = 0, len = 0;
     if (!end && ((ch == '/' && s.len < 2) || ((ch == 'u' || ch == 'U') && can_begin(s, SPAN("url("))) || (ch == '@' && can_begin(s, SPAN("@import"))) ||
                  (c->in_attribute && ch == '&' && s.len < 6)))
         return 0;
@@ -154,7 +154,7 @@ static size_t plain_run(const struct css_links *c, struct span s)
 
 static size_t in_string(struct css_links *c, struct span s)
 {
-    char other;
+    char other = 0;
     for (size_t i = 0; i < s.len; i++) {
         size_t close = quote_at(c, span_skip(s, i), &other);
         if ((close && other == c->quote) || s.ptr[i] == '\n') {

@@ -108,16 +108,24 @@ bool link_match(const struct link_map *m, struct span url, struct link_change *r
     return false;
 }
 
+enum err link_put_change(const struct link_map *m, const struct link_change *c, struct chunkq *out)
+{
+    const struct span v[] = {c->scheme ? m->scheme : SPAN(""), c->scheme ? SPAN(":") : SPAN(""), c->authority ? SPAN("//") : SPAN(""), c->authority ? m->authority : SPAN(""), m->prefix};
+    for (size_t i = 0; i < ARRAY_LEN(v); i++) {
+        enum err e = v[i].len ? chunkq_append_copy(out, v[i].ptr, v[i].len) : ERR_OK;
+        if (e)
+            return e;
+    }
+    return ERR_OK;
+}
+
 enum err link_put(const struct link_map *m, struct span url, struct chunkq *out)
 {
     struct link_change c;
     if (link_match(m, url, &c)) {
-        struct span v[] = {c.scheme ? m->scheme : SPAN(""), c.scheme ? SPAN(":") : SPAN(""), c.authority ? SPAN("//") : SPAN(""), c.authority ? m->authority : SPAN(""), m->prefix};
-        for (size_t i = 0; i < ARRAY_LEN(v); i++) {
-            enum err e = v[i].len ? chunkq_append_copy(out, v[i].ptr, v[i].len) : ERR_OK;
-            if (e)
-                return e;
-        }
+        enum err e = link_put_change(m, &c, out);
+        if (e)
+            return e;
         url = span_skip(url, c.cut);
     }
     return url.len ? chunkq_append_copy(out, url.ptr, url.len) : ERR_OK;

@@ -34,6 +34,8 @@ struct link_change {
 /// Whether the URL lies in one of the origins, by its parsed scheme, host and port (`http://backend.evil.example` does not lie in
 /// `http://backend`); or whether it is a path alone, which a prefix makes another one.
 bool link_match(const struct link_map *m, struct span url, struct link_change *ret);
+/// Appends what comes in the place of the bytes that go.
+MUST_USE enum err link_put_change(const struct link_map *m, const struct link_change *c, struct chunkq *out);
 /// Appends the URL, rewritten where it lies in an origin, to the queue.
 MUST_USE enum err link_put(const struct link_map *m, struct span url, struct chunkq *out);
 /// A whole field value or attribute; the same span where nothing is to be changed. NULL pointer when memory is out.

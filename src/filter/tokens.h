@@ -20,9 +20,16 @@ struct tokens {
     size_t (*step)(struct tokens *t, const char *p, size_t n, bool end);
     struct chunkq *out;
     enum err error; // sticky
+    const char *from; // for steps that put out what does not change in one go (tokens_pass): where that begins
 };
 
 void tokens_put(struct tokens *t, const char *p, size_t n);
+/// What stands from t->from to here goes out as it is; t->from is here then.
+static inline void tokens_pass(struct tokens *t, const char *to)
+{
+    tokens_put(t, t->from, (size_t)(to - t->from));
+    t->from = to;
+}
 MUST_USE enum err tokens_feed(struct tokens *t, const char *p, size_t n, bool end);
 /// As a filter's run.
 MUST_USE enum err tokens_run(struct tokens *t, struct chunkq *in, struct chunkq *out, enum filter_more more, bool *ret_done);

@@ -85,7 +85,31 @@ static void elements(void **state)
     HTML("<!doctype html><a href='" B "'>", "<!doctype html><a href='" P "'>");
     HTML("<?php <a> ?><a href='" B "'></3 <a href='" B "'><a href='" B "'>", "<?php <a> ?><a href='" P "'></3 <a href='" B "'><a href='" P "'>");
     HTML("<svg><![CDATA[<a href='" B "'>]]><a href='" B "'/></svg><![CDATA[<a href='" B "'>", "<svg><![CDATA[<a href='" B "'>]]><a href='" P "'/></svg><![CDATA[<a href='" B "'>");
+    // What only looks like the end of a comment
+    HTML("<!--!><a href='" B "'>--><a href='" B "'>", "<!--!><a href='" B "'>--><a href='" P "'>");
+    HTML("<!---!><a href='" B "'>--!><a href='" B "'>", "<!---!><a href='" B "'>--!><a href='" P "'>");
+    HTML("<!-- -!><a href='" B "'>--!-><a href='" B "'>--><a href='" B "'>", "<!-- -!><a href='" B "'>--!-><a href='" B "'>--><a href='" P "'>");
     SAME("<plaintext><a href='" B "'></plaintext><a href='" B "'>");
+}
+
+// In svg and math no text is raw, and what cannot stand there ends them.
+static void foreign_elements(void **state)
+{
+    (void)state;
+    HTML("<svg><script>'<a href=\"" B "\">'</script></svg><script>'<a href=\"" B "\">'</script>", "<svg><script>'<a href=\"" P "\">'</script></svg><script>'<a href=\"" B "\">'</script>");
+    HTML("<svg><title><a href='" B "'></title><style>a{b:url(" B "/1)}<![CDATA[c{d:url(" B "/2)}]]><!-- e{f:url(" B "/3) --></style></svg>",
+         "<svg><title><a href='" P "'></title><style>a{b:url(" P "/1)}<![CDATA[c{d:url(" P "/2)}]]><!-- e{f:url(" P "/3) --></style></svg>");
+    HTML("<svg><style>a{b:url(" B "/1<a href='" B "'></svg>", "<svg><style>a{b:url(" B "/1<a href='" P "'></svg>");
+    HTML("<svg><style/><textarea><a href='" B "'></textarea></svg><textarea><a href='" B "'></textarea>",
+         "<svg><style/><textarea><a href='" P "'></textarea></svg><textarea><a href='" B "'></textarea>");
+    HTML("<svg><div><textarea><a href='" B "'></textarea>", "<svg><div><textarea><a href='" B "'></textarea>");
+    HTML("<svg><font><textarea><a href='" B "'></textarea></svg>", "<svg><font><textarea><a href='" P "'></textarea></svg>");
+    HTML("<svg><font color=red><textarea><a href='" B "'></textarea>", "<svg><font color=red><textarea><a href='" B "'></textarea>");
+    HTML("<svg><foreignObject><textarea><a href='" B "'></textarea></foreignObject><textarea><a href='" B "'></textarea></svg>",
+         "<svg><foreignObject><textarea><a href='" B "'></textarea></foreignObject><textarea><a href='" P "'></textarea></svg>");
+    HTML("<math><mi><title><a href='" B "'></title></mi><title><a href='" B "'></title></math>", "<math><mi><title><a href='" B "'></title></mi><title><a href='" P "'></title></math>");
+    HTML("<svg/><title><a href='" B "'></title>", "<svg/><title><a href='" B "'></title>");
+    HTML("<svg></p><title><a href='" B "'></title>", "<svg></p><title><a href='" B "'></title>");
 }
 
 static void untouched(void **state)
@@ -243,7 +267,7 @@ static void too_long(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(attributes), cmocka_unit_test(elements), cmocka_unit_test(untouched), cmocka_unit_test(style_sheets), cmocka_unit_test(exact_strings),
+        cmocka_unit_test(attributes), cmocka_unit_test(elements), cmocka_unit_test(foreign_elements), cmocka_unit_test(untouched), cmocka_unit_test(style_sheets), cmocka_unit_test(exact_strings),
         cmocka_unit_test(under_a_prefix), cmocka_unit_test(refresh),    cmocka_unit_test(origins),  cmocka_unit_test(random_documents), cmocka_unit_test(too_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
