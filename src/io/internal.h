@@ -129,6 +129,10 @@ struct loop { // NOLINT(clang-analyzer-optin.performance.Padding): by use
     struct stack_pool stacks;
     struct io_pipe *pipes;
     unsigned n_pipes;
+    struct timer *urgent;
+    bool full;           // since loop_queue_ms was asked last more events waited than were handled at once
+    bool marked;         // a mark is on its way through the poller's queue
+    uint64_t mark_ms, queue_ms; // since when; how long the last one took, where nobody was told yet
     struct timer trim;  // trim.c
     uint32_t trim_at;   // the descriptor that it goes on with
     uint8_t trim_round;

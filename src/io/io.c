@@ -526,6 +526,11 @@ bool io_progress(const struct io *io, uint64_t *ret_acked, uint64_t *ret_receive
     return io->fd >= 0 && sys_progress(io->fd, ret_acked, ret_received);
 }
 
+unsigned io_backlog(const struct io *listener)
+{
+    return listener->fd < 0 ? 0 : sys_backlog(listener->fd);
+}
+
 static enum err address_result(int r)
 {
     return r == 0 ? ERR_OK : r == -ENOTCONN ? ERR_RESET : ERR_IO;

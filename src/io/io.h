@@ -107,6 +107,8 @@ MUST_USE enum err io_pair(int ret_fd[2]);
 /// connection was lost: try the next). A listener's event comes once, so go on until ERR_AGAIN; after
 /// ERR_NO_FILES try again later, by a timer. ret_peer may be NULL.
 MUST_USE enum err io_accept_now(struct io *listener, int *ret_fd, struct sockaddr_storage *ret_peer);
+/// How many connections wait to be accepted; 0 where nobody can tell.
+unsigned io_backlog(const struct io *listener);
 /// Closes an accepted descriptor that nobody wants.
 void io_discard(int fd);
 /// Says a text to an accepted descriptor that nobody will serve, as far as that goes without waiting, and closes it. What has come

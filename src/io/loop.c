@@ -17,8 +17,8 @@
 
 _Thread_local struct loop *loop_current;
 
-// The generation of the descriptor that other threads wake the loop by; io_open never gives it.
-enum { WAKE_GEN = 0 };
+// What the poller says of the descriptor that other threads wake the loop by: a generation that io_open never gives.
+enum { WAKE_DATA = 0 };
 
 enum err loop_new(struct loop **ret)
 {
@@ -32,7 +32,7 @@ enum err loop_new(struct loop **ret)
         return ERR_NO_MEMORY;
     }
     l->poll_fd = sys_poll_new();
-    l->wake_fd = l->poll_fd < 0 ? l->poll_fd : sys_wake_new(l->poll_fd, WAKE_GEN);
+    l->wake_fd = l->poll_fd < 0 ? l->poll_fd : sys_wake_new(l->poll_fd, WAKE_DATA);
     if (l->wake_fd < 0) {
         enum err e = l->wake_fd == -EMFILE || l->wake_fd == -ENFILE ? ERR_NO_FILES : ERR_NO_MEMORY;
         if (l->poll_fd >= 0)
@@ -138,6 +138,43 @@ void loop_random(void *out, size_t n)
     l->random_left -= (unsigned)n;
 }
 
+// The poller hands events out in the order in which they came, so one of our own tells how long the others waited.
+uint64_t loop_queue_ms(void)
+{
+    struct loop *l = loop_current;
+    uint64_t ms = l->marked ? MAX(l->queue_ms, l->now_ms - l->mark_ms) : l->queue_ms;
+    if (!l->marked && l->full) {
+        l->marked = true;
+        l->mark_ms = l->now_ms;
+        sys_wake(l->wake_fd);
+    }
+    l->queue_ms = 0;
+    l->full = false;
+    return ms;
+}
+
+void loop_set_urgent(struct timer *t)
+{
+    loop_current->urgent = t;
+}
+
+static void look_at_urgent(struct loop *l)
+{
+    struct timer *t = l->urgent;
+    if (!t || !timer_is_set(t) || sys_clock_us() / 1000 < t->due_ms)
+        return;
+    l->now_ms = sys_clock_us() / 1000;
+    l->full = true;
+    timer_cancel(t);
+    t->fn(t);
+}
+
+static void mark_came(struct loop *l)
+{
+    l->queue_ms = MAX(l->queue_ms, l->now_ms - l->mark_ms);
+    l->marked = false;
+}
+
 void loop_beat_at(struct loop *l, _Atomic uint64_t *beat)
 {
     l->beat = beat;
@@ -237,6 +274,8 @@ static void run_timers(struct loop *l)
     }
 }
 
+enum { LONG_TURN = 15, LOOK_EVERY = 8 }; // events
+
 // False: nothing can ever happen again.
 static bool turn(struct loop *l)
 {
@@ -257,7 +296,13 @@ static bool turn(struct loop *l)
         // generation.
         if (likely(io && io->gen == data >> 32))
             io_event(io, l->events[i].events);
+        else if (data == WAKE_DATA && l->marked)
+            mark_came(l);
+        if (unlikely(i > LONG_TURN && i % LOOK_EVERY == 0))
+            look_at_urgent(l);
     }
+    if (unlikely(n == LOOP_EVENTS_MAX))
+        l->full = true;
     run_timers(l);
     run_posted(l);
     fiber_run_ready(l);

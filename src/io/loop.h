@@ -10,6 +10,7 @@
 #include "base/list.h"
 
 struct loop;
+struct timer;
 
 /// Makes the calling thread's loop; loop_self() is it from now on.
 MUST_USE enum err loop_new(struct loop **ret);
@@ -38,6 +39,14 @@ uint64_t loop_wall_ms(void);
 void loop_random(void *out, size_t n);
 /// Turns so far, readable from any thread: a watchdog's heartbeat.
 uint64_t loop_turns(const struct loop *l);
+
+/// How long what is handled now has waited in the poller's queue, in milliseconds, where more waits there than a turn takes; 0 where
+/// all is handled as it comes. Found by a mark that goes through the queue: ask at regular times.
+uint64_t loop_queue_ms(void);
+
+/// This timer also fires between the events of a turn that takes long (NULL: none does); others wait for its end, since what arrived in
+/// time is no timeout.
+void loop_set_urgent(struct timer *t);
 
 /// Counts up at *beat with every fiber that runs, so that a loop with much to do is not taken for one that hangs; for a quiet one
 /// the owner calls loop_beat now and then. *beat must outlive the loop.

@@ -54,6 +54,8 @@ SYS_CALL int64_t sys_unacked(int fd);
 
 /// See io_progress.
 SYS_CALL bool sys_progress(int fd, uint64_t *ret_acked, uint64_t *ret_received);
+/// Connections that wait to be accepted, as the kernel counts them.
+SYS_CALL unsigned sys_backlog(int listener_fd);
 /// How many descriptors the process may have, and has (about: the lowest free number).
 SYS_CALL uint64_t sys_files_limit(void);
 SYS_CALL uint64_t sys_files_used(int any_fd);

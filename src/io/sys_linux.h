@@ -201,6 +201,14 @@ static inline bool sys_progress(int fd, uint64_t *ret_acked, uint64_t *ret_recei
     return true;
 }
 
+static inline unsigned sys_backlog(int listener_fd)
+{
+    struct tcp_info i;
+    socklen_t len = sizeof(i);
+    // Of a listener the kernel says there how many wait.
+    return getsockopt(listener_fd, IPPROTO_TCP, TCP_INFO, &i, &len) < 0 ? 0 : i.tcpi_unacked;
+}
+
 static inline uint64_t sys_files_limit(void)
 {
     static _Atomic uint64_t limit; // it does not change once the worker runs

@@ -441,6 +441,12 @@ bool sys_progress(int fd, uint64_t *ret_acked, uint64_t *ret_received)
     return false;
 }
 
+unsigned sys_backlog(int listener_fd)
+{
+    (void)listener_fd;
+    return 0;
+}
+
 uint64_t sys_files_limit(void)
 {
     return UINT32_MAX;

@@ -138,7 +138,7 @@ static void end(struct exchange *x)
         x->reason = ERR_CANCELED;
     account(x);
     x->service->n_exchanges--;
-    overload_leave(x->service, x->second);
+    overload_leave(x->service, x->second, !x->no_room);
     struct service_client *sc = container_of(x->conn, struct service_client, conn);
     if (sc->exchange == x)
         sc->exchange = NULL;

@@ -195,7 +195,14 @@ static bool is_for_clients(const struct service_listener *sl)
 // False: there may be more.
 static bool accept_batch(struct service_listener *sl, unsigned max)
 {
-    for (unsigned i = 0; i < max; i++) {
+    struct overload *o = &sl->service->overload;
+    for (unsigned i = 0; i < max;) {
+        if (likely(!overload_is_full(o)) || !is_for_clients(sl)) {
+            i++;
+        } else if (!overload_may_refuse(o)) {
+            timer_set(&sl->retry, loop_now_ms() + OVERLOAD_TICK_MS);
+            return false;
+        }
         int fd;
         struct sockaddr_storage ss;
         struct addr peer;
@@ -225,7 +232,9 @@ static bool accept_batch(struct service_listener *sl, unsigned max)
 
 static void accept_some(struct service_listener *sl)
 {
-    if (!accept_batch(sl, ACCEPT_BATCH))
+    bool all = accept_batch(sl, ACCEPT_BATCH);
+    sl->behind_ms = all ? 0 : sl->behind_ms ? sl->behind_ms : loop_now_ms();
+    if (!all && !timer_is_set(&sl->retry))
         timer_set(&sl->retry, loop_now_ms()); // others first
 }
 

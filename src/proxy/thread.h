@@ -17,6 +17,7 @@ struct service_listener {
     struct service *service;
     const struct listener *listener; // of the present generation
     struct timer retry;              // accepting pauses until then (out of descriptors)
+    uint64_t behind_ms;              // since when more waited at each look than were accepted; 0: they did not
 };
 
 struct service {

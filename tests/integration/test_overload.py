@@ -135,7 +135,7 @@ def measure(port, rate, seconds):
 def test_four_times_what_can_be_done(weir, origin):
     """Requests that cost much processor time come four times as fast as they can be served: those that are served are served, the
     others are refused in words, the worker stays, and the refusals end. (How much is served, and how fast, is measured by
-    bench/overload; here it would depend on the machine.)"""
+    `make overload`; here it would depend on the machine.)"""
     o = origin(lambda x: x.reply(body=LARGE_TEXT, fields=[("Content-Type", "text/plain")]))
     w = weir((CONF % "threads 1\nlimits { lag 50ms }").replace("route *", "compress br level 9\n    route *"), app=o.port)
     worker = w.workers()

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Mixed load, reloads and faults for MINUTES; then the worker's memory and descriptors must have stayed flat. `make soak MINUTES=60`."""
+"""Mixed load, reloads and faults for MINUTES; then the worker's memory and descriptors must have stayed flat. `make soak MINUTES=60`.
+SOAK_CLIENTS (16) says how many are at it, SOAK_PAUSE (0) how many seconds each waits between two things that it does."""
 import os
 import pathlib
 import random
@@ -18,6 +19,8 @@ from origin import Origin  # noqa: E402
 from process import Weir, wait_until  # noqa: E402
 
 MIB_AN_HOUR = 1.0
+CLIENTS = int(os.environ.get("SOAK_CLIENTS", "16"))
+PAUSE = float(os.environ.get("SOAK_PAUSE", "0"))
 CONF = """
 log access json access.log
 limits { per-client 5000 }
@@ -103,6 +106,7 @@ class Load:
         c = None
         while not self.stop.is_set():
             try:
+                time.sleep(PAUSE)
                 if rng.random() < 0.1:
                     self.rude(rng)
                 elif rng.random() < 0.05:
@@ -144,7 +148,7 @@ def main():
     w.wait_ports([w.http, w.proxy])
     worker = wait_until(w.workers)[0]
     load = Load(w, origin.port)
-    threads = [threading.Thread(target=load.run, args=(i,), daemon=True) for i in range(16)]
+    threads = [threading.Thread(target=load.run, args=(i,), daemon=True) for i in range(CLIENTS)]
     for t in threads:
         t.start()
     begin, samples, reloads = time.monotonic(), [], 0
