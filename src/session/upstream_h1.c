@@ -114,6 +114,7 @@ static enum err head_failed(struct upstream_conn *u, enum err e)
     case ERR_TIMEOUT:
         return ERR_UPSTREAM_TIMEOUT;
     case ERR_TOO_MANY_FIELDS:
+        return ERR_RESPONSE_TOO_MANY_FIELDS;
     case ERR_FIELDS_TOO_LARGE:
     case ERR_TARGET_TOO_LONG:
         return ERR_RESPONSE_FIELDS_TOO_LARGE;
