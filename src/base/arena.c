@@ -11,7 +11,9 @@ struct arena_block {
     char data[] __attribute__((aligned(16)));
 };
 
-enum { THREAD_BLOCKS_MAX = 256 };
+enum {
+    THREAD_BLOCKS_MAX = 64
+}; // each reload leaves a configuration's blocks with whichever thread lets go of it last: not much may stay
 static _Thread_local struct arena_block *spare;
 static _Thread_local unsigned n_spare;
 
