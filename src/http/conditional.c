@@ -66,8 +66,7 @@ bool if_range_holds(const struct request *req, const struct validators *v, int64
     return v->last_modified && http_date_parse(s, now_s, &t) && t == v->last_modified;
 }
 
-// 1*DIGIT of any length: a number beyond what fits is as good as the largest.
-static bool parse_position(struct span s, uint64_t *ret)
+bool range_position(struct span s, uint64_t *ret)
 {
     if (num_parse_dec(s, INT64_MAX, ret))
         return true;
@@ -91,7 +90,7 @@ enum range_kind range_check(const struct request *req, const struct validators *
         return RANGE_NONE;
     struct span last = s, first = span_cut(&last, '-');
     if (first.len == 0) { // the last so many bytes
-        if (!parse_position(last, &b))
+        if (!range_position(last, &b))
             return RANGE_NONE;
         if (b == 0 || size == 0)
             return RANGE_UNSATISFIABLE;
@@ -99,10 +98,10 @@ enum range_kind range_check(const struct request *req, const struct validators *
         *ret_length = size - *ret_first;
         return RANGE_ONE;
     }
-    if (!parse_position(first, &a))
+    if (!range_position(first, &a))
         return RANGE_NONE;
     b = INT64_MAX;
-    if (last.len && (!parse_position(last, &b) || b < a))
+    if (last.len && (!range_position(last, &b) || b < a))
         return RANGE_NONE;
     if (a >= size)
         return RANGE_UNSATISFIABLE;

@@ -18,6 +18,8 @@ bool etag_list_has(struct span list, struct span etag, bool weak);
 /// Whether If-Range lets Range count; true where there is none (RFC 9110 13.1.5).
 bool if_range_holds(const struct request *req, const struct validators *v, int64_t now_s);
 
+/// A position of a range: 1*DIGIT of any length. A number beyond what fits is as good as the largest.
+MUST_USE bool range_position(struct span s, uint64_t *ret);
 enum range_kind { RANGE_NONE, RANGE_ONE, RANGE_UNSATISFIABLE };
 /// The one range of bytes that the request asks for, If-Range obeyed. RANGE_NONE: send the whole (also for several ranges, and for a malformed field).
 enum range_kind range_check(const struct request *req, const struct validators *v, uint64_t size, int64_t now_s, uint64_t *ret_first,

@@ -155,12 +155,15 @@ static enum err parse_host(struct request *r, struct arena *a)
         return r->version == HTTP_1_0 ? ERR_OK : ERR_BAD_HOST;
     if (fields_next(&r->fields, host))
         return ERR_BAD_HOST;
+    bool overruled = r->form == TARGET_ABSOLUTE || r->form == TARGET_AUTHORITY;
+    if (overruled && span_eq(host->value, r->authority.text))
+        return ERR_OK; // it has been read
     struct authority h;
     enum err e = authority_parse(host->value, a, &h);
     if (e)
         return e;
     // A target that names an authority overrules the field (RFC 9112 3.2.2).
-    if (r->form != TARGET_ABSOLUTE && r->form != TARGET_AUTHORITY)
+    if (!overruled)
         r->authority = h;
     return ERR_OK;
 }

@@ -5,18 +5,6 @@
 
 enum item { ITEM_OK, ITEM_OUTSIDE, ITEM_MALFORMED };
 
-// 1*DIGIT of any length: a number beyond what fits is as good as the largest.
-static bool position(struct span s, uint64_t *ret)
-{
-    if (num_parse_dec(s, INT64_MAX, ret))
-        return true;
-    for (size_t i = 0; i < s.len; i++)
-        if (s.ptr[i] < '0' || s.ptr[i] > '9')
-            return false;
-    *ret = INT64_MAX;
-    return s.len > 0;
-}
-
 static enum item parse_item(struct span s, uint64_t size, struct byte_range *ret)
 {
     uint64_t a, b = INT64_MAX;
@@ -24,7 +12,7 @@ static enum item parse_item(struct span s, uint64_t size, struct byte_range *ret
         return ITEM_MALFORMED;
     struct span last = s, first = span_cut(&last, '-');
     if (first.len == 0) {
-        if (!position(last, &b))
+        if (!range_position(last, &b))
             return ITEM_MALFORMED;
         if (b == 0 || size == 0)
             return ITEM_OUTSIDE;
@@ -32,7 +20,7 @@ static enum item parse_item(struct span s, uint64_t size, struct byte_range *ret
         ret->length = size - ret->first;
         return ITEM_OK;
     }
-    if (!position(first, &a) || (last.len && (!position(last, &b) || b < a)))
+    if (!range_position(first, &a) || (last.len && (!range_position(last, &b) || b < a)))
         return ITEM_MALFORMED;
     if (a >= size)
         return ITEM_OUTSIDE;

@@ -4,32 +4,12 @@
 #include <arpa/inet.h>
 
 #include "base/ascii.h"
+#include "base/ipv4.h"
 #include "base/num.h"
 
 // ---- Authorities
 
 enum { HOST_MAX_BYTES = 253, LABEL_MAX_BYTES = 63 };
-
-static bool is_dotted_quad(struct span s)
-{
-    unsigned dots = 0, digits = 0, v = 0;
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.ptr[i];
-        if (ascii_is_digit(c)) {
-            if (digits++ && v == 0)
-                return false; // 01
-            v = v * 10 + c - '0';
-            if (v > 255)
-                return false;
-        } else if (c == '.' && digits && dots < 3) {
-            dots++;
-            digits = v = 0;
-        } else {
-            return false;
-        }
-    }
-    return dots == 3 && digits;
-}
 
 enum { HOST_BAD, HOST_CHAR, HOST_UPPER, HOST_DOT };
 static const uint8_t host_class[256] = {
@@ -65,7 +45,8 @@ static enum err parse_name(struct span s, struct arena *a, struct authority *ret
             p[i] = (char)ascii_lower((unsigned char)s.ptr[i]);
         ret->host = span_of(p, s.len);
     }
-    ret->kind = is_dotted_quad(s) ? HOST_IPV4 : HOST_NAME;
+    uint8_t ip[4];
+    ret->kind = ipv4_parse(s, ip) ? HOST_IPV4 : HOST_NAME;
     return ERR_OK;
 }
 

@@ -6,25 +6,25 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "base/ipv4.h"
 #include "base/num.h"
 
-// inet_pton is what we want: no octal, no hexadecimal, no short forms, no leading zeros.
-static bool parse_family(int family, struct span s, void *out)
+static bool parse_v6(struct span s, uint8_t out[16])
 {
     char text[INET6_ADDRSTRLEN];
     if (s.len == 0 || s.len >= sizeof(text) || memchr(s.ptr, '\0', s.len))
         return false;
     memcpy(text, s.ptr, s.len);
     text[s.len] = '\0';
-    return inet_pton(family, text, out) == 1;
+    return inet_pton(AF_INET6, text, out) == 1;
 }
 
 bool addr_parse_ip(struct span s, struct addr *ret)
 {
     struct addr a = {.family = AF_INET};
-    if (!parse_family(AF_INET, s, a.v4)) {
+    if (!ipv4_parse(s, a.v4)) {
         a.family = AF_INET6;
-        if (!parse_family(AF_INET6, s, a.v6))
+        if (!parse_v6(s, a.v6))
             return false;
     }
     *ret = a;

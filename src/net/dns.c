@@ -437,11 +437,12 @@ static enum err join_query(struct dns *d, struct dns_entry *e, const struct dns_
 
 enum err dns_resolve(struct dns *d, struct span host, uint64_t deadline, struct dns_answer *ret)
 {
-    struct asker a = {.answer = {.fixed = true, .ttl_s = UINT32_MAX}};
-    if (literal(host, &a.answer)) {
-        *ret = a.answer;
+    if (literal(host, ret)) {
+        ret->fixed = true;
+        ret->ttl_s = UINT32_MAX;
         return ERR_OK;
     }
+    struct asker a = {.answer = {.fixed = true, .ttl_s = UINT32_MAX}};
     struct dns_name name;
     enum err e = dns_name_read(host, &name);
     if (e)

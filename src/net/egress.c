@@ -64,13 +64,19 @@ static bool holds6(const struct special6 *s, const uint8_t ip[16])
     return holds(prefix, s->bits, ip);
 }
 
+static uint32_t number_of(const uint8_t ip[4])
+{
+    return (uint32_t)ip[0] << 24 | (uint32_t)ip[1] << 16 | (uint32_t)ip[2] << 8 | ip[3];
+}
+
 static enum addr_class classify4(const uint8_t ip[4])
 {
     enum addr_class best = ADDR_CLASS_PUBLIC;
     unsigned bits = 0;
+    uint32_t number = number_of(ip);
     for (size_t i = 0; i < ARRAY_LEN(special4s); i++) {
-        const struct special4 *s = &special4s[i];
-        if (s->bits >= bits && holds(s->ip, s->bits, ip)) {
+        const struct special4 *s = &special4s[i]; // of at least a bit, so that the shift is one
+        if ((number_of(s->ip) ^ number) >> (32 - s->bits) == 0 && s->bits >= bits) {
             best = (enum addr_class)s->addr_class;
             bits = s->bits;
         }

@@ -72,8 +72,15 @@ bool prefix_parse(struct span s, struct prefix *ret, const char **ret_why)
     return true;
 }
 
+static uint32_t key4_of(const struct addr *a)
+{
+    return (uint32_t)a->v4[0] << 24 | (uint32_t)a->v4[1] << 16 | (uint32_t)a->v4[2] << 8 | a->v4[3];
+}
+
 bool prefix_has(const struct prefix *p, const struct addr *a)
 {
+    if (likely(a->family == AF_INET)) // narrow numbers, as most are
+        return p->ip.family == AF_INET && (uint64_t)(key4_of(a) ^ key4_of(&p->ip)) >> (32 - p->bits) == 0;
     struct addr ip = addr_canonical(a);
     if (ip.family != p->ip.family)
         return false;

@@ -14,20 +14,38 @@ static const struct row {
 #undef PRIVACY
 };
 
+// The rows that begin with a letter, in their order: by the letter's low bits, so that its case does not count.
+enum { LETTERS = 32, NO_ROW = 255 };
+static uint8_t first_row[LETTERS], next_row[ARRAY_LEN(rows)];
+_Static_assert(ARRAY_LEN(rows) < NO_ROW, "rows are told by an octet");
+
+static unsigned letter_of(struct span name)
+{
+    return (unsigned char)name.ptr[0] % LETTERS;
+}
+
+__attribute__((constructor)) static void sort_rows(void)
+{
+    memset(first_row, NO_ROW, sizeof first_row);
+    for (size_t i = ARRAY_LEN(rows); i-- > 0;) {
+        uint8_t *first = &first_row[letter_of(rows[i].name)];
+        next_row[i] = *first;
+        *first = (uint8_t)i;
+    }
+}
+
 // One that many have.
 static const struct span same_agent = SPAN_INIT("Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:128.0) Gecko/20100101 Firefox/128.0");
 
 static bool row_fits(const struct row *r, struct span name)
 {
-    if (ascii_lower((unsigned char)r->name.ptr[0]) != ascii_lower((unsigned char)name.ptr[0]))
-        return false;
     bool prefix = r->name.ptr[r->name.len - 1] == '*';
     return prefix ? span_starts_ci(name, span_first(r->name, r->name.len - 1)) : span_eq_ci(name, r->name);
 }
 
 static enum action action_of(enum privacy level, struct span name)
 {
-    for (size_t i = 0; name.len && i < ARRAY_LEN(rows); i++)
+    for (size_t i = name.len ? first_row[letter_of(name)] : NO_ROW; i != NO_ROW; i = next_row[i])
         if (row_fits(&rows[i], name))
             return (enum action)rows[i].action[level];
     return KEEP;

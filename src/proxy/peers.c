@@ -119,12 +119,11 @@ bool peers_enter(struct peer_counts *p, const struct addr *a, unsigned max)
 
 static void remove_slot(struct shard *s, unsigned at)
 {
-    unsigned hole = at;
-    s->slots[hole].family = 0;
+    s->slots[at] = (struct slot){0};
     s->used--;
-    for (unsigned i = (hole + 1) % SHARD_SLOTS; s->slots[i].family; i = (i + 1) % SHARD_SLOTS) {
+    for (unsigned i = (at + 1) % SHARD_SLOTS; s->slots[i].family; i = (i + 1) % SHARD_SLOTS) {
         struct slot x = s->slots[i];
-        s->slots[i].family = 0;
+        s->slots[i] = (struct slot){0}; // its count too: who comes next to this place has none
         struct slot *to = probe(s, &x, (unsigned)(hash_keyed(span_of((const char *)x.key, sizeof x.key)) >> 32) % SHARD_SLOTS);
         *to = x;
     }
