@@ -238,14 +238,8 @@ static enum err remove_dots(char *p, size_t *len)
     return ERR_OK;
 }
 
-enum err path_normalise(struct span path, struct arena *a, struct span *ret)
+static NOINLINE enum err canonical(struct span path, struct arena *a, struct span *ret)
 {
-    if (path.len == 0 || path.ptr[0] != '/')
-        return ERR_BAD_TARGET;
-    if (is_canonical(path)) {
-        *ret = path;
-        return ERR_OK;
-    }
     char *p = arena_bytes(a, path.len * 3);
     if (!p)
         return ERR_NO_MEMORY;
@@ -256,6 +250,16 @@ enum err path_normalise(struct span path, struct arena *a, struct span *ret)
     if (!e)
         *ret = span_of(p, n);
     return e;
+}
+
+enum err path_normalise(struct span path, struct arena *a, struct span *ret)
+{
+    if (path.len == 0 || path.ptr[0] != '/')
+        return ERR_BAD_TARGET;
+    if (unlikely(!is_canonical(path)))
+        return canonical(path, a, ret);
+    *ret = path;
+    return ERR_OK;
 }
 
 // Nobody reads it in another way.
@@ -271,12 +275,8 @@ static bool is_unambiguous(struct span s)
     return true;
 }
 
-enum err path_loose(struct span path, struct arena *a, struct span *ret)
+static NOINLINE enum err loosened(struct span path, struct arena *a, struct span *ret)
 {
-    if (likely(is_unambiguous(path))) {
-        *ret = path;
-        return ERR_OK;
-    }
     char *p = arena_bytes(a, path.len);
     if (!p)
         return ERR_NO_MEMORY;
@@ -295,6 +295,14 @@ enum err path_loose(struct span path, struct arena *a, struct span *ret)
             p[n++] = c;
     }
     *ret = span_of(p, n);
+    return ERR_OK;
+}
+
+enum err path_loose(struct span path, struct arena *a, struct span *ret)
+{
+    if (unlikely(!is_unambiguous(path)))
+        return loosened(path, a, ret);
+    *ret = path;
     return ERR_OK;
 }
 

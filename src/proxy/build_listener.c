@@ -92,7 +92,7 @@ static void add_names(struct builder *b, struct listener *l, const struct conf_s
                 conf_error(b->diags, b->conf, &s->args[i].pos, "`%.*s` is no name of a site: NAME, *.NAME or *", SPAN_ARG(s->args[i].text));
                 continue;
             }
-            unsigned k = (unsigned)hash_keyed(au.host) & (t->n_slots - 1);
+            unsigned k = (unsigned)hash_fast(au.host) & (t->n_slots - 1);
             while (exact[k].site && !span_eq(exact[k].name, au.host))
                 k = (k + 1) & (t->n_slots - 1);
             taken = exact[k].site != NULL;

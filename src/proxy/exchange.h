@@ -56,6 +56,7 @@ struct exchange {
     const struct proxy *proxy;
     const struct route *route;
     struct span rest; // what the route's `*` stands for
+    struct span path_loose; // of req, as rules see it; NULL pointer: none has looked yet
     const struct timeouts *timeouts;
     bool tunnel_wanted; // CONNECT
     struct throttle_hold *holds; // what it counts for until it ends (throttles.h)

@@ -23,7 +23,10 @@ enum err decide_input(struct exchange *x, struct condition_input *ret)
         ret->client_cert = tls->client_verified;
         ret->client_subject = tls->client_subject;
     }
-    return x->req->path.len ? path_loose(x->req->path, x->arena, &ret->path_loose) : ERR_OK;
+    enum err e = x->path_loose.ptr || !x->req->path.len ? ERR_OK : path_loose(x->req->path, x->arena, &x->path_loose);
+    if (x->path_loose.ptr)
+        ret->path_loose = x->path_loose;
+    return e;
 }
 
 enum err decide_input_at_end(struct exchange *x, struct response_facts *answer, struct condition_input *ret)
