@@ -75,9 +75,26 @@ static void check_scan(void)
                     memset(buf, 'a', sizeof buf);
                     buf[offset + at] = (char)c;
                     const char *p = buf + offset;
-                    EXPECT(scan_value(p, p + n) == scan_value_scalar(p, p + n));
+                    EXPECT(scan_value(p, p, p + n) == scan_value_scalar(p, p + n));
+                    EXPECT(scan_value(buf, p, p + n) == scan_value_scalar(p, p + n));
                 }
             }
+        }
+    }
+}
+
+static void check_lines(void)
+{
+    char buf[80];
+    for (size_t step = 1; step < 40; step++) {
+        for (size_t n = 0; n <= sizeof buf; n++) {
+            for (size_t i = 0; i < n; i++)
+                buf[i] = i % step == step - 1 ? '\n' : 'a';
+            struct scan_lines lines = scan_lines_of(buf, buf + n);
+            for (size_t i = step - 1; i < n; i += step)
+                EXPECT(scan_lines_next(&lines) == buf + i);
+            EXPECT(scan_lines_next(&lines) == NULL);
+            EXPECT(scan_near(buf, buf + n, '\n') == (step <= n ? buf + step - 1 : NULL));
         }
     }
 }
@@ -101,6 +118,7 @@ int main(void)
 {
     check_fibers();
     check_scan();
+    check_lines();
     check_head();
     puts("fibers, scan and head as they should be");
     return 0;
