@@ -6,6 +6,8 @@
  *     -n N        requests per connection, then close and reconnect (0 = keep)
  *     -C H:P      send CONNECT H:P first, then the requests inside the tunnel
  *     -H HOST     Host header (default ADDR:PORT)
+ *     -z N:S      `%u` in TARGET is one of N keys, by Zipf's law with this exponent (0: each as likely)
+ *     -r N        ends after so many requests (or -d SEC)    -s N   seed of the keys
  *     -i          idle mode: open -c connections, one request on each, print "ready",
  *                 hold them until stdin closes
  * Prints one JSON object.  Bodies with Content-Length are discarded in the kernel (MSG_TRUNC),
@@ -37,7 +39,11 @@ static int epfd, idle_mode;
 static struct sockaddr_in sa;
 static char req[8192], creq[1024];
 static size_t reqlen, creqlen;
-static long per_conn;
+static long per_conn, max_requests;
+static char *tail; /* of the request, behind the key */
+static double *zipf; /* how likely a key up to this one is */
+static unsigned n_keys;
+static uint64_t rng = 1;
 static uint64_t done, body_bytes, wire_bytes, errs, non2xx, reconnects, stale, opened;
 static uint64_t first_status;
 static int stopping;
@@ -95,10 +101,37 @@ static void send_all(struct conn *c, const char *p, size_t n)
 	ssize_t k = send(c->fd, p, n, MSG_NOSIGNAL);
 	if (k != (ssize_t)n) fail(c);
 }
+static unsigned next_key(void)
+{
+	rng = rng * 6364136223846793005u + 1442695040888963407u;
+	double u = (double)(rng >> 11) / 9007199254740992.0 * zipf[n_keys - 1];
+	unsigned lo = 0, hi = n_keys - 1;
+	while (lo < hi) {
+		unsigned mid = (lo + hi) / 2;
+		if (zipf[mid] <= u) lo = mid + 1;
+		else hi = mid;
+	}
+	return lo;
+}
+static void set_zipf(const char *text)
+{
+	char *end;
+	n_keys = (unsigned)strtoul(text, &end, 10);
+	double s = *end == ':' ? atof(end + 1) : 0, sum = 0;
+	zipf = n_keys ? malloc(n_keys * sizeof *zipf) : NULL;
+	if (!zipf) { fprintf(stderr, "bad -z\n"); exit(2); }
+	for (unsigned i = 0; i < n_keys; i++) zipf[i] = sum += pow(i + 1.0, -s);
+}
 static void fire(struct conn *c)
 {
 	c->st = ST_HEAD;
 	c->have = 0;
+	if (tail) {
+		char one[sizeof req + 16];
+		int n = snprintf(one, sizeof one, "%s%u%s", req, next_key(), tail);
+		send_all(c, one, (size_t)n);
+		return;
+	}
 	send_all(c, req, reqlen);
 }
 static void finish(struct conn *c)
@@ -208,13 +241,16 @@ int main(int argc, char **argv)
 	int o, nconn = 64;
 	double dur = 5;
 	const char *host = NULL, *tun = NULL;
-	while ((o = getopt(argc, argv, "c:d:n:C:H:i")) != -1) switch (o) {
+	while ((o = getopt(argc, argv, "c:d:n:C:H:iz:r:s:")) != -1) switch (o) {
 	case 'c': nconn = atoi(optarg); break;
 	case 'd': dur = atof(optarg); break;
 	case 'n': per_conn = atol(optarg); break;
 	case 'C': tun = optarg; break;
 	case 'H': host = optarg; break;
 	case 'i': idle_mode = 1; break;
+	case 'z': set_zipf(optarg); break;
+	case 'r': max_requests = atol(optarg); break;
+	case 's': rng = strtoull(optarg, NULL, 10); break;
 	default: return 2;
 	}
 	if (argc - optind < 3) { fprintf(stderr, "usage: load [options] ADDR PORT TARGET [Header: value]...\n"); return 2; }
@@ -227,6 +263,12 @@ int main(int argc, char **argv)
 	reqlen = (size_t)snprintf(req, sizeof req, "GET %s HTTP/1.1\r\nHost: %s\r\n", argv[optind + 2], host);
 	for (int i = optind + 3; i < argc; i++) reqlen += (size_t)snprintf(req + reqlen, sizeof req - reqlen, "%s\r\n", argv[i]);
 	reqlen += (size_t)snprintf(req + reqlen, sizeof req - reqlen, "\r\n");
+	if (n_keys) {
+		tail = strstr(req, "%u");
+		if (!tail) { fprintf(stderr, "no %%u in TARGET\n"); return 2; }
+		*tail = 0;
+		tail += 2;
+	}
 	if (tun) creqlen = (size_t)snprintf(creq, sizeof creq, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n\r\n", tun, tun);
 	struct rlimit rl;
 	getrlimit(RLIMIT_NOFILE, &rl);
@@ -238,7 +280,7 @@ int main(int argc, char **argv)
 	uint64_t t_start = now_ns(), t_end = t_start + (uint64_t)(dur * 1e9), t = t_start, last_done = 0, last_move = t_start;
 	for (; started < nconn && started < batch; started++) start(&cs[started]);
 	struct epoll_event evs[256];
-	while (idle_mode ? done + errs < (uint64_t)nconn : t < t_end) {
+	while (idle_mode ? done + errs < (uint64_t)nconn : t < t_end && !(max_requests && done >= (uint64_t)max_requests)) {
 		int n = epoll_wait(epfd, evs, 256, 100);
 		for (int i = 0; i < n; i++) {
 			struct conn *c = evs[i].data.ptr;

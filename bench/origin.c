@@ -7,9 +7,12 @@
  *   /c/MAXAGE/SIZE      SIZE bytes, Cache-Control: public, max-age=MAXAGE
  *   /g/SIZE             SIZE bytes of JSON-like text, no-store, application/json
  *   /k/SIZE             SIZE bytes, Transfer-Encoding: chunked (16 KiB chunks)
+ *   /u/MAXAGE/SIZE/KEY  as /c, for as many keys as one likes
+ *   /z/MAXAGE/KEY       the same, and the size (1 to 256 KiB, each power of two as likely) follows from the key
+ *   /served             how many of /u and /z were answered so far
  *   anything else       404
  *
- * Complete responses are built once and kept, so a request costs one recv() and one send().
+ * Complete responses are built once and kept, so a request costs one recv() and one send(); those with a key are built each time.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -31,10 +34,13 @@
 #define MAXRESP 128
 
 struct resp { char path[96]; int pathlen; char *data; size_t len; size_t date_off; };
-struct conn { int fd, close_after, want_out; size_t have; const char *out; size_t left; char in[INBUF]; };
+struct conn { int fd, close_after, want_out; size_t have; const char *out; size_t left; const char *body; size_t body_left; char head[512], in[INBUF]; };
 
 static struct resp resps[MAXRESP];
 static int nresps, epfd;
+static unsigned long served;
+static char *pattern; /* of content that is built each time */
+enum { KEYED_MAX = 1 << 20 };
 static char date[32];
 static time_t last_date;
 
@@ -130,13 +136,45 @@ static struct resp *lookup(const char *path, int len)
 	return build(path, len);
 }
 
+/* Responses with a key. 0: it is none of these. */
+static int keyed(struct conn *c, const char *path, int len)
+{
+	char tmp[96], text[32] = "";
+	unsigned long maxage = 0, size = 0, key = 0;
+	if (len >= (int)sizeof tmp) return 0;
+	memcpy(tmp, path, (size_t)len);
+	tmp[len] = 0;
+	c->body = pattern;
+	if (sscanf(tmp, "/z/%lu/%lu", &maxage, &key) == 2) {
+		uint64_t h = (key + 1) * 0x9e3779b97f4a7c15u;
+		h = (h ^ h >> 29) * 0xbf58476d1ce4e5b9u;
+		size = 1024ul << (h >> 61);
+		size += (h >> 20) % size;
+	} else if (!strcmp(tmp, "/served")) {
+		size = (size_t)sprintf(text, "%lu", served--);
+	} else if (sscanf(tmp, "/u/%lu/%lu/%lu", &maxage, &size, &key) != 3 || size > KEYED_MAX) {
+		return 0;
+	}
+	served++;
+	c->body_left = text[0] ? 0 : size;
+	c->out = c->head;
+	c->left = (size_t)snprintf(c->head, sizeof c->head, "HTTP/1.1 200 OK\r\nServer: origin\r\nDate: %s\r\nContent-Type: application/octet-stream\r\n"
+		"Content-Length: %lu\r\nLast-Modified: Mon, 06 Jan 2025 10:00:00 GMT\r\nETag: \"w-%lx-%lx\"\r\nCache-Control: %s%lu\r\nX-Request-Id: 7f3a9c1e5b\r\n\r\n%s",
+		date, size, size, key, text[0] ? "no-store, max-age=" : "public, max-age=", maxage, text);
+	return 1;
+}
+
 static void drop(struct conn *c) { close(c->fd); free(c); }
 
 /* returns 0 when the connection is gone */
 static int flush_out(struct conn *c)
 {
-	while (c->left) {
-		ssize_t n = send(c->fd, c->out, c->left, MSG_NOSIGNAL);
+	for (;;) {
+		if (!c->left) {
+			if (!c->body_left) break;
+			c->out = c->body, c->left = c->body_left, c->body_left = 0;
+		}
+		ssize_t n = send(c->fd, c->out, c->left, MSG_NOSIGNAL | (c->body_left ? MSG_MORE : 0));
 		if (n < 0) {
 			if (errno == EINTR) continue;
 			if (errno != EAGAIN) { drop(c); return 0; }
@@ -171,11 +209,11 @@ static int answer(struct conn *c)
 		}
 		size_t hl = (size_t)(end + 4 - c->in);
 		char *sp = memchr(c->in, ' ', hl), *sp2 = sp ? memchr(sp + 1, ' ', hl - (size_t)(sp + 1 - c->in)) : NULL;
-		struct resp *r = sp2 ? lookup(sp + 1, (int)(sp2 - sp - 1)) : NULL;
-		if (!r) { drop(c); return 0; }
+		int with_key = sp2 && keyed(c, sp + 1, (int)(sp2 - sp - 1));
+		struct resp *r = sp2 && !with_key ? lookup(sp + 1, (int)(sp2 - sp - 1)) : NULL;
+		if (!r && !with_key) { drop(c); return 0; }
 		if (memmem(c->in, hl, "onnection: close", 16) || !memcmp(sp2 + 1, "HTTP/1.0", 8)) c->close_after = 1;
-		c->out = r->data;
-		c->left = r->len;
+		if (r) c->out = r->data, c->left = r->len;
 		c->have -= hl;
 		if (c->have) memmove(c->in, c->in + hl, c->have);
 		if (!flush_out(c)) return 0;
@@ -198,6 +236,9 @@ int main(int argc, char **argv)
 	if (argc != 3) { fprintf(stderr, "usage: origin ADDR PORT\n"); return 2; }
 	signal(SIGPIPE, SIG_IGN);
 	refresh_date();
+	pattern = malloc(KEYED_MAX);
+	if (!pattern) die("memory");
+	for (size_t i = 0; i < KEYED_MAX; i++) pattern[i] = (char)("0123456789abcdef"[(i * 7 + (i >> 5)) & 15]);
 	int ls = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1;
 	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argv[2])) };
 	if (inet_pton(AF_INET, argv[1], &sa.sin_addr) != 1) die("address");
@@ -224,7 +265,7 @@ int main(int argc, char **argv)
 				if (fd < 0) break;
 				setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 				c = malloc(sizeof *c);
-				c->fd = fd, c->close_after = 0, c->want_out = 0, c->have = 0, c->left = 0;
+				c->fd = fd, c->close_after = 0, c->want_out = 0, c->have = 0, c->left = 0, c->body_left = 0;
 				struct epoll_event e = { .events = EPOLLIN, .data.ptr = c };
 				epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &e);
 			}

@@ -45,6 +45,7 @@ struct cache {
     _Atomic uint64_t used_bytes; // memory that objects and their content have, in the index or not
     _Atomic uint64_t evicted, inserted;
     _Atomic uint32_t evict_cursor;
+    _Atomic uint32_t loads_due; // counts hits on disk of content that need not be loaded
     struct disk *_Atomic disk; // the store while it is in use; NULL: none
     // Of who configures and opens; folder.c
     struct disk *store;           // stays open once it is

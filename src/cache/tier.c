@@ -3,7 +3,11 @@
 
 #include "http/vary.h"
 
-enum { LOAD_BYTES = 256 * 1024 }; // content up to here is taken into memory
+enum {
+    LOAD_BYTES = 256 * 1024,      // content up to here is taken into memory
+    LOAD_AT_ONCE_BYTES = 32 * 1024, // up to here whenever it is read: it comes with its metadata
+    LOAD_EVERY = 16,              // otherwise one hit in so many: what is used often is soon there, and what is not goes out by sendfile
+};
 
 // ---- Storing
 
@@ -128,11 +132,18 @@ static bool answers(void *arg, const struct disk_object *o)
            (l->head.vary.len == 0 || vary_matches(l->head.vary, l->request, l->arena));
 }
 
+static bool is_to_load(struct cache *c, uint64_t length)
+{
+    if (length <= LOAD_AT_ONCE_BYTES)
+        return true;
+    return length <= LOAD_BYTES && atomic_fetch_add_explicit(&c->loads_due, 1, memory_order_relaxed) % LOAD_EVERY == LOAD_EVERY - 1;
+}
+
 // Takes o over where it becomes the content; *ret_loaded: it is in memory.
 static struct cache_body *body_of(struct cache *c, struct disk_object *o, bool *ret_loaded)
 {
     struct chunkq q;
-    if (o->length > LOAD_BYTES)
+    if (!is_to_load(c, o->length))
         return cache_body_new_on_disk(c, o);
     struct cache_body *b = cache_body_new(c, o->length);
     chunkq_init(&q);

@@ -63,7 +63,7 @@ static const int allowed[] = {
     SYS_recvmmsg, SYS_accept4, SYS_bind, SYS_connect, SYS_shutdown, SYS_close, SYS_getsockopt, SYS_setsockopt, SYS_getsockname,
     SYS_getpeername, SYS_socketpair, SYS_pipe2, SYS_fcntl, SYS_splice, SYS_sendfile, SYS_ppoll, SYS_ioctl,
     // files
-    SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_pread64, SYS_preadv2, SYS_lseek, SYS_openat, SYS_openat2, SYS_fstat, SYS_newfstatat,
+    SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_pread64, SYS_preadv2, SYS_lseek, SYS_openat, SYS_openat2, SYS_fstat, SYS_newfstatat, SYS_fstatfs,
     SYS_statx, SYS_getdents64, SYS_dup, SYS_dup3, SYS_faccessat, SYS_readlinkat,
     // of the cache's folder
     SYS_pwritev, SYS_ftruncate, SYS_unlinkat, SYS_fdatasync,

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The disk tier: what is stored is there after a restart, however the process ended, and nothing damaged reaches a client."""
 import os
+import pathlib
 import random
 import re
+import shutil
 import signal
+import tempfile
 import time
 
 import pytest
@@ -115,6 +118,28 @@ def test_stored_responses_are_there_after_a_stop(disk):
         again = disk.get(f"/s{n}?{n}")
         assert again.body == response.body and is_hit(again)
     assert disk.asked == asked
+
+
+def test_a_folder_on_tmpfs(disk):
+    """Which has no reads that do not wait, and no reason to."""
+    if not os.access("/dev/shm", os.W_OK):
+        pytest.skip("no /dev/shm here")
+    store = pathlib.Path(tempfile.mkdtemp(prefix="weir-", dir="/dev/shm"))
+    try:
+        store.chmod(0o755)
+        conf = CONF.replace("run/cache/", f"{store}/cache")
+        disk.start(conf)
+        for n in SIZES:
+            disk.get(f"/t{n}?{n}")
+        disk.w.stop()
+        asked = disk.asked
+        disk.start(conf)
+        for n in SIZES:
+            assert disk.get(f"/t{n}?{n}").body == body_of(f"/t{n}?{n}")
+        assert disk.asked == asked
+        disk.w.stop()
+    finally:
+        shutil.rmtree(store)
 
 
 def test_the_folder_is_the_workers_alone(disk):
