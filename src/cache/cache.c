@@ -6,7 +6,8 @@
 
 enum {
     SMALL_PERCENT = 10,  // of a shard's bytes, for what has not shown its use yet
-    MAIN_AT_ONCE = 2,    // as often missed lately: a ghost, in S3-FIFO's words
+    MAIN_AT_ONCE = 2,    // missed, evicted and missed again lately: a ghost, in S3-FIFO's words
+    WINDOW_TIMES = 2,    // as many misses and evictions as it has objects are lately, in a shard
     EVICT_BATCH = 16,    // freed after one lock
     TRIES_MAX = 4,       // looked at in one shard before the next one's turn
 };
@@ -167,11 +168,11 @@ struct cache_stats cache_stats_of(struct cache *c)
 
 // ---- Looking
 
-unsigned cache_note_miss(struct cache *c, const struct cache_key *k)
+unsigned cache_note_miss(struct cache *c, const struct cache_key *k, bool is_counted)
 {
     struct shard *s = cache_shard(c, k->hash);
     pthread_mutex_lock(&s->lock);
-    unsigned n = sketch_add(&s->sketch, k->hash, 1);
+    unsigned n = sketch_add(&s->sketch, k->hash, is_counted ? SKETCH_WINDOW_MAX : WINDOW_TIMES * s->n_objects);
     pthread_mutex_unlock(&s->lock);
     return n;
 }
@@ -269,7 +270,13 @@ static void link_object(struct shard *s, struct cache_entry *e, struct cache_obj
     s->n_objects++;
 }
 
-bool cache_insert(struct cache *c, struct cache_object *o)
+uint32_t cache_purges_of(const struct cache *c, uint64_t hash)
+{
+    return atomic_load(&c->purges_of_many) + atomic_load(&c->purges_of_url[hash % PURGE_SLOTS]);
+}
+
+// purges: NULL, or what cache_purges_of has to say still.
+static bool insert(struct cache *c, struct cache_object *o, const uint32_t *purges)
 {
     struct list gone;
     struct shard *s = cache_shard(c, o->key.hash);
@@ -279,7 +286,9 @@ bool cache_insert(struct cache *c, struct cache_object *o)
     }
     list_init(&gone);
     pthread_mutex_lock(&s->lock);
-    struct cache_entry *e = index_find_or_add(c, s, o->key.hash, o->key.url);
+    // A purge counts first and then takes the lock: it is seen here, or it finds what is put here.
+    bool purged = purges && *purges != cache_purges_of(c, o->key.hash);
+    struct cache_entry *e = purged ? NULL : index_find_or_add(c, s, o->key.hash, o->key.url);
     if (e) {
         struct list hold; // the entry must not be tidied away while its last variant is displaced
         list_push_back(&e->flights, &hold);
@@ -296,6 +305,16 @@ bool cache_insert(struct cache *c, struct cache_object *o)
         tier_remove(c, o); // what was stored under its key is not to be found any more
     (void)cache_make_room(c);
     return true;
+}
+
+bool cache_insert(struct cache *c, struct cache_object *o)
+{
+    return insert(c, o, NULL);
+}
+
+bool cache_insert_since(struct cache *c, struct cache_object *o, uint32_t purges)
+{
+    return insert(c, o, &purges);
 }
 
 void cache_completed(struct cache *c, struct cache_object *o)
@@ -392,7 +411,7 @@ static struct cache_object *evict_one(struct cache *c, struct shard *s)
             move_to_main(s, o);
             return NULL;
         } else {
-            (void)sketch_add(&s->sketch, o->key.hash, 1);
+            (void)sketch_add(&s->sketch, o->key.hash, WINDOW_TIMES * s->n_objects);
             index_unlink(c, s, o);
             return o;
         }

@@ -36,8 +36,8 @@ struct span cache_name(const struct cache *c);
 uint64_t cache_max_object(const struct cache *c);
 uint64_t cache_max_in_memory(const struct cache *c);
 /// Takes from now on one more request for a URL that is not stored into account; how often it was asked for lately, this one
-/// included (an estimate, never below the truth while the sketch has not aged).
-unsigned cache_note_miss(struct cache *c, const struct cache_key *k);
+/// included (an estimate). is_counted: it matters how often, so that what was asked for longer ago counts too.
+unsigned cache_note_miss(struct cache *c, const struct cache_key *k, bool is_counted);
 
 /// The stored response that answers the request by its key and secondary key, the most recently stored one; with a reference.
 /// NULL: none. *ret_url_known: something is stored for the URL.
@@ -45,6 +45,11 @@ struct cache_object *cache_lookup(struct cache *c, const struct cache_key *k, co
 /// Puts a response into the index in place of those with the same keys. Takes a reference of its own. Evicts others where memory is
 /// over the limit. False: memory was out, and nothing is stored.
 bool cache_insert(struct cache *c, struct cache_object *o);
+/// A number that changes whenever something is purged or made invalid that concerns the URL (others may change it too, seldom).
+uint32_t cache_purges_of(const struct cache *c, uint64_t hash);
+/// cache_insert, unless that number has changed since it was read, before the response was asked for: what was fetched while its URL was
+/// purged is what the purge meant. False then, too.
+bool cache_insert_since(struct cache *c, struct cache_object *o, uint32_t purges);
 /// The same in place of old, only if that is still there (an update by 304 or HEAD).
 bool cache_replace(struct cache *c, struct cache_object *old, struct cache_object *o);
 /// Evicts until the limit of memory is kept, as far as there is something to evict (content that grows calls this). False: still above it.

@@ -14,6 +14,7 @@ struct cache_flight {
     struct span vary; // for which values, by what is known of the URL's answers
     struct list waiters;
     unsigned n_waiters;
+    uint32_t purges; // cache_purges_of at its beginning: who asks after the next one waits for an answer of its own
     enum flight_end how;
     enum err err;
     struct cache_object *object;
@@ -42,6 +43,7 @@ static struct cache_flight *flight_new(struct cache *c, const struct cache_key *
     atomic_init(&f->refs, 2); // the leader's and the index's
     f->cache = c;
     f->key.hash = k->hash;
+    f->purges = cache_purges_of(c, k->hash);
     keep(keep(keep(f->text, k->url, &f->key.url), k->extra, &f->key.extra), vary, &f->vary);
     list_init(&f->waiters);
     return f;
@@ -59,7 +61,7 @@ static struct cache_flight *find(struct cache_entry *e, struct span extra, const
 {
     LIST_FOREACH (it, &e->flights) {
         struct cache_flight *f = container_of(it, struct cache_flight, node);
-        if (span_eq(f->key.extra, extra) && (f->vary.len == 0 || vary_matches(f->vary, request, a)))
+        if (f->purges == cache_purges_of(f->cache, f->key.hash) && span_eq(f->key.extra, extra) && (f->vary.len == 0 || vary_matches(f->vary, request, a)))
             return f;
     }
     return NULL;

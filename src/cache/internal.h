@@ -13,6 +13,7 @@ enum {
     CACHE_SHARDS = 64,
     VARIANTS_MAX = 64,  // of one URL; the oldest goes
     MEM_OVERHEAD = 16,  // of the allocator, each block
+    PURGE_SLOTS = 4096, // URLs are told apart so far where it is asked whether one was purged meanwhile; a power of two
 };
 enum fifo { FIFO_NONE, FIFO_SMALL, FIFO_MAIN };
 
@@ -45,6 +46,7 @@ struct cache {
     _Atomic uint64_t used_bytes; // memory that objects and their content have, in the index or not
     _Atomic uint64_t evicted, inserted;
     _Atomic uint32_t evict_cursor;
+    _Atomic uint32_t purges_of_many, purges_of_url[PURGE_SLOTS]; // counted; the latter by the lower bits of the URL's hash
     _Atomic uint32_t loads_due; // counts hits on disk of content that need not be loaded
     struct disk *_Atomic disk; // the store while it is in use; NULL: none
     // Of who configures and opens; folder.c

@@ -121,8 +121,18 @@ static void purge_url(struct cache *c, struct purge *p)
     free_all(&gone);
 }
 
+// What is being fetched now is not to be stored (cache_insert_since).
+static void count(struct cache *c, const struct purge *p)
+{
+    if (p->kind == PURGE_URL)
+        atomic_fetch_add(&c->purges_of_url[cache_key_hash(p->what) % PURGE_SLOTS], 1);
+    else
+        atomic_fetch_add(&c->purges_of_many, 1);
+}
+
 static void purge_memory(struct cache *c, struct purge *p)
 {
+    count(c, p);
     if (p->kind == PURGE_URL)
         purge_url(c, p);
     else

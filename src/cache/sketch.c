@@ -24,16 +24,16 @@ static void age(struct sketch *s)
     s->added = 0;
 }
 
-unsigned sketch_add(struct sketch *s, uint64_t hash, unsigned by)
+unsigned sketch_add(struct sketch *s, uint64_t hash, uint64_t window)
 {
     if (!s->counts && !(s->counts = (uint8_t(*)[SKETCH_COLUMNS])mem_calloc(SKETCH_ROWS, SKETCH_COLUMNS)))
         return 1;
     for (unsigned r = 0; r < SKETCH_ROWS; r++) {
         uint8_t *c = &s->counts[r][column(hash, r)];
-        *c = (uint8_t)MIN(*c + by, 255U);
+        *c = (uint8_t)MIN(*c + 1, 255);
     }
     unsigned estimate = sketch_estimate(s, hash);
-    if (++s->added >= SKETCH_AGE)
+    if (++s->added >= MIN(MAX(window, (uint64_t)SKETCH_WINDOW_MIN), (uint64_t)SKETCH_WINDOW_MAX))
         age(s);
     return estimate;
 }

@@ -38,6 +38,7 @@ struct cache_job {
     bool unwanted;
     struct cache_flight *flight;
     struct cache_object *stale;
+    uint32_t purges;           // cache_purges_of, before anything was asked
     bool wants_part;           // the request's range goes on
     bool conditions_pass;      // so do its conditions
     struct cache_object *part; // what there is of it already
@@ -187,6 +188,7 @@ static struct cache_job *job_new(struct exchange *x, struct cache_flight *flight
     arena_init(&j->arena, 0);
     j->refs = 1;
     j->use = x->cached->use;
+    j->purges = x->cached->purges;
     j->wants_part = wants_part;
     j->conditions_pass = x->cached->conditions_pass && !stale;
     bool ok = copy_exchange(j, x) && copy_request(j, x->req);
@@ -255,7 +257,7 @@ static void take_not_modified(struct cache_job *j)
         return;
     }
     bool replaced = cache_replace(j->use->cache, j->stale, o);
-    j->stored = replaced || cache_insert(j->use->cache, o);
+    j->stored = replaced || cache_insert_since(j->use->cache, o, j->purges);
     announce(j, o);
     if (!replaced)
         cache_completed(j->use->cache, o);
@@ -359,7 +361,7 @@ static enum err fill(struct cache_job *j, struct cache_object *o)
         if (!passing && (cache_body_length(b) > cache_max_in_memory(c) || !cache_make_room(c))) {
             passing = true;
             cache_remove(c, o);
-            j->spill = cache_spill(c, o);
+            j->spill = j->stored ? cache_spill(c, o) : NULL;
             cache_body_pass_through(b);
         }
         if (j->spill && cache_body_length(b) > cache_max_object(c))
@@ -392,10 +394,10 @@ static enum err store(struct cache_job *j)
     bool whole = j->x.upstream->response_complete;
     if (!e && whole)
         cache_body_finish(b);
-    if (!e && (cache_keep(&j->x, j->use, &j->key, j->sent_ms, j->received_ms, b, &o) || !cache_insert(c, o)))
+    if (!e && cache_keep(&j->x, j->use, &j->key, j->sent_ms, j->received_ms, b, &o))
         e = ERR_NO_MEMORY;
     if (!e) {
-        j->stored = true;
+        j->stored = cache_insert_since(c, o, j->purges); // whoever asked gets it either way
         announce(j, o);
         if (!whole)
             fill_or_remove(j, o);
@@ -422,7 +424,7 @@ static enum err store_part(struct cache_job *j)
         fill_or_remove(j, o);
         if (cache_body_is_whole(b)) {
             joined = j->part ? cache_join_parts(&j->x, j->use, j->part, o) : NULL;
-            (void)cache_insert(c, joined ? joined : o);
+            (void)cache_insert_since(c, joined ? joined : o, j->purges);
             if (joined && !joined->has_range) {
                 cache_remove(c, j->part);
                 cache_completed(c, joined);

@@ -28,9 +28,12 @@ static void invalidate_reference(struct exchange *x, enum field_id id)
 
 static void invalidate(struct exchange *x)
 {
+    struct cache *c = x->cached->use->cache;
     struct span url;
     if (!cache_exchange_url(x, &url))
-        (void)cache_purge(x->cached->use->cache, PURGE_URL, url, false);
+        (void)cache_purge(c, PURGE_URL, url, false);
+    else
+        (void)cache_purge(c, PURGE_ALL, SPAN_NONE, false); // memory is out: rather nothing than what is no longer so
     invalidate_reference(x, FIELD_LOCATION);
     invalidate_reference(x, FIELD_CONTENT_LOCATION);
 }

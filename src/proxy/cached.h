@@ -20,6 +20,7 @@ struct cached {
     bool has_directives;             // they count, and there are some
     bool conditions_pass;            // the request's own are for the origin: its answer is not likely to be stored
     int64_t now_ms; // since 1970, when it was looked for
+    uint32_t purges; // cache_purges_of then
     // How it went
     enum cache_fwd fwd; // FWD_NONE: a hit
     uint16_t fwd_status; // 0: the answer's own

@@ -152,7 +152,7 @@ static enum err fetch(struct exchange *x, struct cache_object *o)
         return ERR_ONLY_IF_CACHED;
     }
     // The answer to a HEAD is of no use to others.
-    if (x->req->method == METHOD_HEAD || (!stale && cache_note_miss(c->use->cache, &c->key) < c->use->min_uses)) {
+    if (x->req->method == METHOD_HEAD || (!stale && cache_note_miss(c->use->cache, &c->key, c->use->min_uses > 1) < c->use->min_uses)) {
         c->why = x->req->method == METHOD_HEAD ? STORABLE_REQUEST_METHOD : STORABLE_FEW_USES;
         cache_object_unref(stale);
         cache_object_unref(o);
@@ -193,6 +193,7 @@ static enum err look(struct exchange *x)
 {
     struct cached *c = x->cached;
     bool known = false;
+    c->purges = cache_purges_of(c->use->cache, c->key.hash);
     struct cache_object *o = cache_lookup(c->use->cache, &c->key, &x->req->fields, x->arena, &known);
     c->fwd = known ? FWD_VARY_MISS : FWD_URI_MISS;
     if (!o || cache_object_is_note(o)) {

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Taking stored responses out: `weir purge` and `weir why`, the method PURGE, and that what went stays away over a restart."""
 import signal
+import threading
 
 import pytest
 
@@ -218,3 +219,27 @@ def test_the_method_is_refused_to_others(origin, folder, request):
             assert response.status == (405 if method == "PURGE" else 200)
     assert "hit" in response.fields.all("Cache-Status")[-1]
     w.stop()
+
+
+@pytest.mark.parametrize("words", [("http://a.test/slow",), ("--tag", "all"), ("--all",)], ids=["url", "tag", "all"])
+def test_what_is_being_fetched_meanwhile(cache, words):
+    """Its answer may be from before the purge: who waits for it gets it, but nobody who asks later does."""
+    came, go = threading.Event(), threading.Event()
+
+    def slow(x):
+        n = len([r for r in cache.origin.requests if r.target == "/slow"])
+        if n == 1:
+            came.set()
+            assert go.wait(20)
+        x.reply(200, b"answer %d" % n, [("Cache-Control", "max-age=600"), ("Cache-Tag", "all")])
+    cache.origin.handler = slow
+    first = []
+    asks = threading.Thread(target=lambda: first.append(cache.get("/slow").body))
+    asks.start()
+    assert came.wait(20)
+    cache.purge(*words)
+    assert cache.get("/slow").body == b"answer 2"  # and does not wait for the first one's
+    go.set()
+    asks.join()
+    assert first == [b"answer 1"]
+    assert cache.get("/slow").body == b"answer 2" and cache.has("/slow")
