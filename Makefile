@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A thin front for meson and the scripts in scripts/; `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help deps build run test bench instructions fuzz corpus simulate soak crowd overload killed chaos easylist coverage tsan cross format lint reference install deb dist
+.PHONY: help deps build run test bench instructions fuzz corpus simulate soak crowd overload killed chaos easylist coverage tsan cross format lint reference install deb dist testssl
 
 # A build folder: $(call configure,FOLDER,COMPILER,OPTIONS)
 configure = @test -f $(1)/build.ninja || CC=$(2) meson setup $(1) $(3)
@@ -61,6 +61,12 @@ overload: build ## goodput at four times the load that weir can carry, against i
 killed: build ## how long new connections wait for an answer when the worker is ended by kill -9 under load
 	@scripts/deps test
 	@WEIR_BIN=build/release/weir PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 bench/killed
+
+testssl: ## what testssl.sh finds in the default configuration: nothing above `info`
+	@scripts/deps build test
+	$(call configure,build/test,gcc,-Dbuildtype=debug -Doptimization=1 -Db_sanitize=address$(,)undefined)
+	@ninja -C build/test --quiet
+	@WEIR_BIN=$(CURDIR)/build/test/weir WEIR_TESTSSL=1 /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/integration/test_tls_attacks.py -k testssl
 
 simulate: ## the simulator's schedules from SIM_SEEDS (10000) seeds, with sanitizers; SIM_FIRST: from which one on
 	@scripts/deps build test
