@@ -103,7 +103,7 @@ static const int of_helper[] = {
 #endif
 };
 
-enum { N_ALLOWED = ARRAY_LEN(allowed), N_HELPER = ARRAY_LEN(of_helper), N_LIMITED = 4, HEAD_STEPS = 4, ALLOWED_STEPS = 2, LIMITED_STEPS = 8, PROGRAM_MAX = HEAD_STEPS + (N_ALLOWED + N_HELPER) * ALLOWED_STEPS + N_LIMITED * LIMITED_STEPS + 4 };
+enum { N_ALLOWED = ARRAY_LEN(allowed), N_HELPER = ARRAY_LEN(of_helper), N_LIMITED = 5, HEAD_STEPS = 4, ALLOWED_STEPS = 2, LIMITED_STEPS = 8, PROGRAM_MAX = HEAD_STEPS + (N_ALLOWED + N_HELPER) * ALLOWED_STEPS + N_LIMITED * LIMITED_STEPS + 4 };
 
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define LOW_WORD 0
@@ -133,6 +133,7 @@ static bool limit_calls(bool helper)
     uint32_t self = (uint32_t)getpid();
     const struct limited_call limited[N_LIMITED] = {
         {SYS_socket, 0, UINT32_MAX, {AF_INET, AF_INET6, AF_UNIX}},
+        {SYS_socketpair, 0, UINT32_MAX, {AF_UNIX, AF_UNIX, AF_UNIX}}, // for answers of the supervisor
         {SYS_clone, 0, CLONE_THREAD, {CLONE_THREAD, CLONE_THREAD, CLONE_THREAD}}, // threads, no processes
         {SYS_prctl, 0, UINT32_MAX, {PR_SET_NAME, PR_GET_NAME, PR_GET_NAME}},
         {SYS_tgkill, 0, UINT32_MAX, {self, self, self}}, // abort()

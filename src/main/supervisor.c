@@ -116,8 +116,16 @@ static void on_channel(struct supervisor *s)
         s->channel = -1;
         return;
     }
+    if (m.type == CHANNEL_OFFER || m.type == CHANNEL_COMMAND) {
+        m.text[sizeof m.text - 1] = '\0';
+        if (m.type == CHANNEL_OFFER)
+            supervisor_take_offer(s, fd);
+        else
+            supervisor_obey_worker(s, m.text, fd);
+        return;
+    }
     if (fd >= 0)
-        close(fd); // a worker has none to give
+        close(fd); // a worker has no other one to give
     if (m.type == CHANNEL_ACME) {
         m.text[sizeof m.text - 1] = '\0';
         supervisor_acme_worker_has(s, &m);
@@ -278,7 +286,7 @@ static void end(struct supervisor *s)
 int supervisor_run(const char *file, struct span text)
 {
     static struct supervisor s;
-    s = (struct supervisor){.file = file, .text = text, .channel = -1, .signals = -1, .control = -1, .log_fd = -1, .error_fd = -1, .own_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0), .acme.channel = -1};
+    s = (struct supervisor){.file = file, .text = text, .channel = -1, .offer = -1, .signals = -1, .control = -1, .log_fd = -1, .error_fd = -1, .own_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0), .acme.channel = -1};
     s.beats_fd = memfd_create("weir-heartbeats", MFD_CLOEXEC);
     s.listeners = (struct listen_fd *)mem_calloc(LISTENERS_MAX, sizeof *s.listeners);
     bool room = s.beats_fd >= 0 && ftruncate(s.beats_fd, sizeof *s.beats) == 0;

@@ -20,6 +20,8 @@ struct proposal {
     unsigned first_listener; // the supervisor's from here on are new with it
     int log_fd;              // of its access log where that is another one, or -1
     int asker;               // the control connection that waits for the outcome, or -1
+    bool json;               // as the admin API wants it
+    char *offered;           // a file that takes the place of the configuration's own once it is in force; mem_alloc; NULL: none
     bool again;              // a worker ended over it already: it may have been the configuration's doing
     struct span change;      // what it changes
 };
@@ -66,6 +68,7 @@ struct supervisor {
     uint64_t end_by_ms;
     struct outbox outbox;      // what the worker is yet to be sent
     int channel, signals, control, log_fd, error_fd;
+    int offer; // of the worker's, or -1
     int own_stderr; // what it was at the start
     char control_path[ADDR_PATH_MAX + 1];
     struct proposal next;
@@ -104,6 +107,12 @@ void supervisor_reap(struct supervisor *s);
 /// The watchdog's look at the heartbeats; to be called often.
 void supervisor_watch(struct supervisor *s);
 
+// ---- supervisor_door.c: what the worker asks for on behalf of the admin API
+/// The content of a command to come; takes over fd.
+void supervisor_take_offer(struct supervisor *s, int fd);
+/// Takes over fd. The text is the worker's, and not trusted.
+void supervisor_obey_worker(struct supervisor *s, char *command, int fd);
+
 // ---- supervisor_reload.c
 unsigned supervisor_count_threads(const struct conf *c);
 /// Reads and checks the configuration; text: the source whose text it is, and only other files are read (NULL: all).
@@ -111,6 +120,10 @@ unsigned supervisor_count_threads(const struct conf *c);
 struct generation *supervisor_load(struct supervisor *s, const struct conf_source *text, bool in_earnest, struct conf_diags *d);
 /// Begins a reload; asker is the control connection to tell, or -1.
 void supervisor_reload(struct supervisor *s, int asker);
+/// What the admin API asks for. Status 0: the new generation's number, a line end, what changed; 2: findings as JSON; 3: another one than
+/// `number` is in force; 1: a sentence. offered (NULL: the files as they are): the configuration's text; path: a file with it.
+/// Takes over asker and path.
+void supervisor_reload_for_api(struct supervisor *s, int asker, const struct span *offered, char *path, uint64_t number);
 /// Tells asker what a reload would change, or why it would be refused, and changes nothing.
 void supervisor_try_reload(struct supervisor *s, int asker);
 /// Builds the configuration in force anew over its files, which have changed.

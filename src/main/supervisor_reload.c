@@ -116,19 +116,36 @@ static bool send_proposal(struct supervisor *s)
     return ok;
 }
 
-// The reasons go to the log, and to who asked.
-static void refuse_reload(int asker, int status, struct span why)
+// Who wants a reload, and of what.
+struct order {
+    int asker;
+    bool json;
+    const struct conf_source *text; // NULL: as it stands on the disk
+    char *offered;
+};
+
+static void drop_offered(char *path)
+{
+    if (path)
+        (void)unlink(path);
+    mem_free(path);
+}
+
+// The reasons go to the log, and to who asked. d: where they come from, or NULL.
+static void refuse_reload(int asker, bool json, int status, struct span why, struct conf_diags *d)
 {
     fprintf(stderr, "weir: the configuration in force stays:\n%.*s", SPAN_ARG(why));
     if (asker >= 0)
-        control_answer(asker, status, why);
+        control_answer(asker, status, json && d ? conf_diags_json(d) : why);
 }
 
 // Takes back what was opened for a configuration that does not come into force.
 void supervisor_reject(struct supervisor *s, struct span why)
 {
     struct proposal *p = &s->next;
-    refuse_reload(p->asker, 1, why);
+    refuse_reload(p->asker, p->json, 1, why, NULL);
+    drop_offered(p->offered);
+    p->offered = NULL;
     supervisor_close_listeners(s, p->first_listener);
     if (p->log_fd >= 0)
         close(p->log_fd);
@@ -175,34 +192,65 @@ static bool prepare(struct supervisor *s, struct proposal *p, struct span *ret_w
 }
 
 // Reads the configuration; sends it to the worker where it is sound. The outcome is told by reload_done or reject.
-static void propose(struct supervisor *s, int asker, const struct conf_source *text)
+static void propose(struct supervisor *s, const struct order *o)
 {
-    struct proposal p = {.asker = asker, .again = s->reload_again};
+    struct proposal p = {.asker = o->asker, .json = o->json, .offered = o->offered, .again = s->reload_again};
     struct span why;
     s->reload_again = false;
     struct conf_diags *d = conf_diags_new();
-    p.gen = d ? supervisor_load(s, text, true, d) : NULL;
+    p.gen = d ? supervisor_load(s, o->text, true, d) : NULL;
     if (p.gen && prepare(s, &p, &why)) {
         s->next = p;
         if (!send_proposal(s))
             supervisor_reject(s, SPAN("the worker does not take the new configuration\n"));
     } else {
-        refuse_reload(asker, 2, p.gen ? why : d ? conf_diags_text(d) : SPAN("out of memory\n"));
+        bool sound = p.gen != NULL; // but what it needs cannot be had
+        refuse_reload(o->asker, o->json, sound && o->json ? 1 : 2, sound ? why : d ? conf_diags_text(d) : SPAN("out of memory\n"), sound ? NULL : d);
+        drop_offered(p.offered);
         generation_unref(p.gen);
     }
     conf_diags_free(d);
 }
 
+static bool is_busy(const struct supervisor *s)
+{
+    return s->channel < 0 || s->next.gen;
+}
+
+static struct span excuse(const struct supervisor *s)
+{
+    return s->file ? SPAN("another reload is under way, or the worker is being restarted\n") : SPAN("there is no configuration file\n");
+}
+
 void supervisor_reload(struct supervisor *s, int asker)
 {
-    bool busy = s->channel < 0 || s->next.gen;
-    if (s->file && !busy) {
-        propose(s, asker, NULL);
+    if (s->file && !is_busy(s)) {
+        propose(s, &(struct order){.asker = asker});
         return;
     }
     s->reload_wanted |= s->file && asker < 0; // a signal has nobody who could ask again
     if (asker >= 0)
-        control_answer(asker, 1, s->file ? SPAN("another reload is under way, or the worker is being restarted\n") : SPAN("there is no configuration file\n"));
+        control_answer(asker, 1, excuse(s));
+}
+
+void supervisor_reload_for_api(struct supervisor *s, int asker, const struct span *offered, char *path, uint64_t number)
+{
+    struct conf_source text;
+    if (!s->file || is_busy(s) || number != s->number) {
+        drop_offered(path);
+        control_answer(asker, s->file && !is_busy(s) ? 3 : 1, excuse(s));
+        return;
+    }
+    conf_source_init(&text, false);
+    if (!offered || conf_source_put(&text, s->file, *offered)) {
+        for (struct conf_file *f = text.files; f; f = f->next)
+            f->text = true;
+        propose(s, &(struct order){.asker = asker, .json = true, .text = offered ? &text : NULL, .offered = path});
+    } else {
+        drop_offered(path);
+        control_answer(asker, 1, SPAN("out of memory\n"));
+    }
+    conf_source_fini(&text);
 }
 
 void supervisor_try_reload(struct supervisor *s, int asker)
@@ -223,7 +271,25 @@ void supervisor_try_reload(struct supervisor *s, int asker)
 void supervisor_reload_files(struct supervisor *s)
 {
     fprintf(stderr, "weir: a file that the configuration names has changed\n");
-    propose(s, -1, conf_files(generation_conf(s->gen)));
+    propose(s, &(struct order){.asker = -1, .text = conf_files(generation_conf(s->gen))});
+}
+
+// The file becomes what is in force. Where that fails, both are told apart by the next reload.
+static void keep_offered(struct supervisor *s, struct proposal *p)
+{
+    if (p->offered && rename(p->offered, s->file)) {
+        fprintf(stderr, "weir: %s cannot be written: %s; what is in force stands in no file\n", s->file, strerror(errno));
+        (void)unlink(p->offered);
+    }
+    mem_free(p->offered);
+    p->offered = NULL;
+}
+
+static void tell_done(const struct supervisor *s, const struct proposal *p)
+{
+    struct arena *a = &conf_files(generation_conf(s->gen))->arena;
+    if (p->asker >= 0)
+        control_answer(p->asker, 0, p->json ? arena_printf(a, "%llu\n%.*s", (unsigned long long)s->number, SPAN_ARG(p->change)) : p->change);
 }
 
 static void adopt(struct supervisor *s)
@@ -245,9 +311,9 @@ void supervisor_reload_done(struct supervisor *s, struct channel_msg *m)
         return;
     if (m->ok) {
         adopt(s); // before who asked hears of it
+        keep_offered(s, &s->next);
         fprintf(stderr, "weir: generation %llu is in force\n%.*s", (unsigned long long)m->number, SPAN_ARG(s->next.change));
-        if (s->next.asker >= 0)
-            control_answer(s->next.asker, 0, s->next.change);
+        tell_done(s, &s->next);
     } else {
         m->text[sizeof m->text - 1] = '\0'; // the worker is not trusted with our memory
         struct span why = span_str(m->text);

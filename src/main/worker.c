@@ -22,6 +22,7 @@
 #include "main/control.h"
 #include "main/crash.h"
 #include "main/sandbox.h"
+#include "main/worker_door.h"
 #include "proxy/ask.h"
 #include "proxy/status.h"
 #include "proxy/tap.h"
@@ -386,6 +387,7 @@ int worker_run(const struct worker_start *s)
     crash_catch();
     const struct status_facts facts = {.pid = (int)getppid(), .worker = (int)getpid(), .threads = s->n_threads, .started_ms = status_now_ms()};
     status_set_facts(&facts);
+    worker_door_open(s->channel);
     metrics_process_open();
     metrics_set_generation(generation_number(s->gen));
     log_set_level(generation_error_level(s->gen));

@@ -28,6 +28,8 @@ enum channel_type {
     CHANNEL_ACME,     // a note of the helper (text: acme/acme.h); the worker sends it back (ok) once it has it
     CHANNEL_READY,    // worker to supervisor: it accepts
     CHANNEL_DONE,     // a reload is in force (ok) or failed
+    CHANNEL_OFFER,    // of the admin API: a configuration as a memfd, for the next command
+    CHANNEL_COMMAND,  // and a command (text); fd: whom to answer
 };
 struct channel_msg {
     enum channel_type type;

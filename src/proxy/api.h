@@ -23,6 +23,7 @@ struct api_tokens {
 /// The `dashboard` block.
 struct dashboard {
     struct api_tokens read, write;
+    bool configures;          // who may write may replace the configuration
     const struct span *hosts; // names that it has besides addresses and localhost; lower case
     unsigned n_hosts;
 };
@@ -64,6 +65,13 @@ bool api_is_asked(const struct exchange *x);
 enum err api_guard(struct exchange *x);
 /// Whether its token, or its address, allows this.
 enum err api_authorize(struct exchange *x, enum api_access wanted);
+
+/// Whether this token may replace the configuration; for the supervisor.
+bool api_may_configure(const struct generation *g, struct span token);
+/// How the supervisor is asked, on a thread that may wait: a command, and where it has one its content (else
+/// a NULL pointer). False: there was no answer. To be said before threads start.
+void api_set_supervisor(bool (*fn)(const char *command, struct span content, struct arena *a, int *ret_status,
+                                   struct span *ret_text));
 
 /// The OpenAPI document.
 struct span api_document(struct arena *a);

@@ -73,6 +73,15 @@ static const struct api_token *token_of(const struct exchange *x, enum api_acces
     return w ? w : wanted == API_READ ? r : NULL;
 }
 
+bool api_may_configure(const struct generation *g, struct span token)
+{
+    unsigned char hash[SHA256_DIGEST_LENGTH];
+    if (!g->dashboard || !g->dashboard->configures || !token.len)
+        return false;
+    SHA256((const unsigned char *)token.ptr, token.len, hash);
+    return find(&g->dashboard->write, hash) != NULL;
+}
+
 enum err api_authorize(struct exchange *x, enum api_access wanted)
 {
     const struct dashboard *d = x->gen->dashboard;

@@ -73,6 +73,10 @@ void build_dashboard(struct builder *b)
     read_tokens(b, conf_child(s, CONF_DASHBOARD_WRITE), &d->write);
     if (hosts)
         read_hosts(b, hosts, d);
+    const struct conf_stmt *configure = conf_child(s, CONF_DASHBOARD_CONFIGURE);
+    d->configures = configure != NULL;
+    if (configure && !d->write.given)
+        conf_error(b->diags, b->conf, &configure->pos, "`configure` wants `write`: whose tokens may do that");
     b->g->dashboard = d;
     b->g->keeps_history |= s->has_block;
     bool here = addr_is_loopback(&a) || a.family == AF_UNIX, guarded = d->read.given || d->write.given;

@@ -4,6 +4,7 @@ import hashlib
 import json
 import pathlib
 import re
+import threading
 
 import pytest
 
@@ -276,3 +277,91 @@ def test_content_has_a_limit_and_a_deadline(api):
     with connect(api.w.dash) as c:  # and who stops in the middle holds nothing up
         c.sock.sendall(f"POST /api/cache/purge HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {WRITE}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{{".encode())
         assert api.get("/api/status", token=READ)
+
+
+# ---- reload and configuration
+
+@pytest.fixture
+def configures(weir, servers):
+    a, b = servers
+    return Api(weir(CONF.replace("    host weir", "    configure\n    host weir"), a=a.port, b=b.port, files={k: v.encode() for k, v in FILES.items()}))
+
+
+def put(api, text, match='"1"', token=WRITE, kind="text/plain; charset=utf-8"):
+    fields = [("If-Match", match)] if match else []
+    return api("PUT", "/api/configuration", token=token, fields=fields, body=text.encode(), kind=kind)
+
+
+def test_a_reload_says_what_changed_or_what_is_wrong(api):
+    good = api.w.text
+    api.w.rewrite(good.replace("balance round-robin", "balance least-requests"))
+    r = api("POST", "/api/reload", token=WRITE)
+    said = json.loads(r.body)
+    assert r.status == 200 and said["generation"] == 2 and "least-requests" in said["changes"] and r.fields["ETag"] == '"2"'
+    assert api("GET", "/api/configuration", token=READ).fields["ETag"] == '"2"'
+    api.w.rewrite(good + "nonsense 1\n")
+    r = api("POST", "/api/reload", token=WRITE)
+    assert r.status == 422
+    finding, = [f for f in json.loads(r.body)["findings"] if f["level"] == "error"]
+    assert finding["line"] == good.count("\n") + 1 and "nonsense" in finding["text"]
+    assert api.get("/api/status", token=READ)["generation"] == 2
+    problem(api("POST", "/api/reload", token=READ), 401, "api_token")
+
+
+def test_another_configuration_comes_into_force_and_into_the_file(configures):
+    api, path = configures, configures.w.folder / "weir.conf"
+    path.chmod(0o640)
+    r = api("GET", "/api/configuration", token=READ)
+    before = path.read_text()
+    new = before.replace("balance round-robin", "balance random")
+    r = put(api, new, match=r.fields["ETag"])
+    assert r.status == 200, r.body
+    assert json.loads(r.body)["generation"] == 2 and "random" in json.loads(r.body)["changes"] and r.fields["ETag"] == '"2"'
+    assert path.read_text() == new and path.stat().st_mode & 0o777 == 0o640
+    assert api.get("/api/pools", token=READ)["pools"][0]["balance"] == "random"
+    problem(put(api, before), 412, "api_precondition")
+    assert put(api, before, match='"2"').status == 200
+    assert sorted(p.name for p in path.parent.iterdir() if "offered" in p.name) == []
+
+
+@pytest.mark.parametrize("change, says", [(lambda t: t + "nonsense 1\n", "nonsense"), (lambda t: t.replace("pool app {", "pool other {"), "app"), (lambda t: "", ""),
+                                          (lambda t: t + 'test "wrong" { site GET http://a.test/ -> deny }\n', "wrong")])
+def test_a_configuration_that_is_refused_changes_nothing(configures, change, says):
+    path = configures.w.folder / "weir.conf"
+    before = path.read_text()
+    r = put(configures, change(before) or "site x { route * -> pool nobody }\n")
+    assert r.status == 422, r.body
+    findings = [f for f in json.loads(r.body)["findings"] if f["level"] == "error"]
+    assert findings and any(says in json.dumps(f) for f in findings)
+    assert path.read_text() == before and configures.get("/api/status", token=READ)["generation"] == 1
+    assert not list(path.parent.glob("*offered*"))
+
+
+def test_what_a_change_must_come_with(configures, api):
+    text = (configures.w.folder / "weir.conf").read_text()
+    problem(put(configures, text, match=None), 428, "api_unconditional")
+    for match in ('"2"', "1", "*", 'W/"1"', '"x"', '"1", "2"', '""'):
+        problem(put(configures, text, match=match), 412, "api_precondition")
+    problem(put(configures, text, token=READ), 401, "api_token")
+    problem(put(configures, text, kind="application/json"), 400, "api_question")
+    problem(put(configures, text + "#" * (1 << 20)), 413, "content_too_large")
+    problem(put(api, text), 403, "api_read_only")
+    assert configures.get("/api/status", token=READ)["generation"] == 1
+
+
+def test_of_several_changes_to_one_generation_one_wins(configures):
+    text = (configures.w.folder / "weir.conf").read_text()
+    answers = []
+    threads = [threading.Thread(target=lambda i=i: answers.append(put(configures, text + f"# {i}\n").status)) for i in range(6)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert answers.count(200) == 1 and set(answers) <= {200, 409, 412}, answers
+    assert configures.get("/api/status", token=READ)["generation"] == 2
+
+
+def test_configure_wants_write(folder, cli):
+    (folder / "weir.conf").write_text("dashboard 127.0.0.1:9900 { configure }\nsite * { route * -> respond 200 }\n")
+    done = cli("check", "-c", "weir.conf")
+    assert done.returncode == 2 and "write" in done.stdout + done.stderr
