@@ -250,6 +250,13 @@ def test_retries_stay_within_their_budget(pool):
     assert 150 < sent <= 240
 
 
+def test_when_all_fail_servers_see_a_fifth_more_than_clients_ask(pool):
+    w, origins = pool([failing(503)] * 3, "retry 2")
+    ask_many(w.http, 400)
+    sent = sum(len(o.requests) for o in origins)
+    assert 400 < sent <= 480
+
+
 def test_without_retry_an_error_is_the_answer(pool):
     w, origins = pool([failing(500), failing(500)])
     assert ask_many(w.http, 1)[0].status == 500

@@ -85,6 +85,19 @@ def test_the_last_word_of_a_failover(choice):
     assert (r.status, r.body.strip()) == (503, b"back soon")
 
 
+def test_what_the_cache_still_has_comes_before_the_last_word(weir, origin):
+    def old(x):
+        x.reply(body=b"stored", fields=[("Cache-Control", "max-age=60, stale-if-error=600"), ("Age", "61")])
+    a, b = origin(old), origin(old)
+    w = weir('cache main { memory 8MiB }\n' + CONF.replace("site * {", "site * {\n    cache main") % 'failover { pool a; pool b; respond 503 "back soon" }', a=a.port, b=b.port)
+    assert ask_many(w.http, 1, target="/x")[0].body == b"stored"
+    a.stop()
+    b.stop()
+    assert ask_many(w.http, 1, target="/x")[0].body == b"stored"
+    r = ask_many(w.http, 1, target="/never-asked-for")[0]
+    assert (r.status, r.body.strip()) == (503, b"back soon")
+
+
 def test_a_route_with_a_choice_has_its_block_too(choice):
     w, a, _ = choice("split { pool a 100%; pool b 0% } {\n    set response-header X-Set yes\n    }")
     assert ask_many(w.http, 1)[0].fields["X-Set"] == "yes"
