@@ -278,6 +278,23 @@ void metric_entries_unlock(void)
     pthread_mutex_unlock(&lock);
 }
 
+void metrics_cells(enum metric m, uint64_t *ret, unsigned n)
+{
+    const struct metric_row *r = metric_row(m);
+    memset(ret, 0, n * sizeof *ret);
+    for (const struct metric_entry *e = metric_entries_lock(); e; e = e->next) {
+        for (uint32_t i = 0; e->scope == r->scope && i < r->cells && i < n; i++)
+            ret[i] += metric_cell_sum(&e->set, metric_first_cell[m] + i);
+    }
+    metric_entries_unlock();
+}
+
+unsigned metrics_bounds(const uint32_t **ret_us)
+{
+    *ret_us = metric_bounds_us;
+    return METRIC_BOUNDS;
+}
+
 int64_t metrics_total(enum metric m)
 {
     const struct metric_row *r = metric_row(m);

@@ -99,6 +99,10 @@ static inline void metrics_limit(enum limit l)
 
 /// All numbers of a metric over all sets and threads (for status). Of a histogram: the observations.
 int64_t metrics_total(enum metric m);
+/// The same by status (none, 1xx to 5xx), reason, limit or bucket of a metric with labels: the first n of its cells.
+void metrics_cells(enum metric m, uint64_t *ret, unsigned n);
+/// The upper bounds of a histogram's buckets but for the last one, which has none. Returns how many.
+unsigned metrics_bounds(const uint32_t **ret_us);
 /// What weir_generation says from now on.
 void metrics_set_generation(uint64_t number);
 /// Opens what the process_* metrics are read from; before the process shuts itself in.

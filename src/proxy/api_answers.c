@@ -5,7 +5,7 @@
 #include "io/loop.h"
 #include "proxy/api.h"
 #include "proxy/ask.h"
-#include "proxy/escape.h"
+#include "proxy/events.h"
 #include "proxy/status.h"
 
 enum { LINE_MAX = 8192 };
@@ -75,6 +75,11 @@ enum err api_openapi(struct api_call *c)
 {
     c->out = api_document(c->x->arena);
     return ERR_OK;
+}
+
+enum err api_events(struct api_call *c)
+{
+    return events_send(c->x);
 }
 
 enum err api_status(struct api_call *c)

@@ -14,6 +14,7 @@
 #include "http/date.h"
 #include "proxy/cache_fetch.h"
 #include "proxy/exchange.h"
+#include "proxy/events.h"
 #include "proxy/inspect.h"
 #include "proxy/mirror.h"
 #include "proxy/peers.h"
@@ -22,7 +23,7 @@
 #include "proxy/throttles.h"
 #include "session/h2.h"
 
-enum { ACCEPT_RETRY_MS = 50, ACCEPT_BATCH = 64 };
+enum { ACCEPT_RETRY_MS = 50, ACCEPT_BATCH = 64, ADMIN_CLIENTS_MAX = 512 }; // these count apart: who looks must get in when all is full
 
 struct span service_date(struct service *s)
 {
@@ -63,6 +64,7 @@ static void on_closed(struct client_conn *c)
         metrics_limit(c->late == CLIENT_LATE_IDLE ? LIMIT_IDLE : LIMIT_HANDSHAKE);
     list_remove(&c->node);
     s->n_clients--;
+    s->n_admin -= sc->admin;
     if (sc->inside) {
         inspection_unref(sc->inside); // the tunnel is what counts
     } else {
@@ -160,6 +162,11 @@ static void admit_client(struct service_listener *sl, int fd, const struct addr 
         turn_away(sl, fd);
         return;
     }
+    if (admin && s->n_admin >= ADMIN_CLIENTS_MAX) {
+        metrics_limit(LIMIT_CONNECTIONS);
+        turn_away(sl, fd);
+        return;
+    }
     bool front = sl->listener->settings.introduce != NULL; // its peers stand for many clients
     if (front && !trust_peer(&s->gen->trust, peer)) {
         metrics_limit(LIMIT_PROXY_PROTOCOL);
@@ -179,6 +186,8 @@ static void admit_client(struct service_listener *sl, int fd, const struct addr 
         io_discard(fd);
         return;
     }
+    sc->admin = admin;
+    s->n_admin += admin;
     metric_add(sl->listener->metrics, METRIC_CONNECTIONS, 1);
     metric_add(sl->listener->metrics, METRIC_CONNECTIONS_OPEN, 1);
     if (client_start(&sc->conn, fd))
@@ -379,6 +388,8 @@ void service_drain(struct service *s, void (*done)(void *arg), void *arg)
     s->draining = true;
     if (s->preopen)
         preopen_stop(s->preopen);
+    if (s->events)
+        events_end(s->events);
     s->drained = done;
     s->drained_arg = arg;
     s->n_clients++; // so that the last one to go does not say so before this function has ended
@@ -412,6 +423,7 @@ void service_free(struct service *s)
     mirrors_wait(s);
     keeper_free(s->keeper);
     preopen_free(s->preopen);
+    events_free(s->events);
     laggards_fini(&s->laggards);
     overload_fini(&s->overload);
     endpoints_fini(&s->endpoints);

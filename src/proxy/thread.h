@@ -26,7 +26,7 @@ struct service {
     struct list listeners; // struct service_listener
     struct list clients;   // struct service_client
     struct slab client_slab;
-    unsigned n_clients;
+    unsigned n_clients, n_admin; // the latter: of the dashboard
     unsigned n_exchanges; // under way
     struct laggards laggards;
     struct overload overload;
@@ -36,6 +36,7 @@ struct service {
     struct list mirrors;       // copies on their way (mirror.c)
     unsigned n_mirrors;
     struct keeper *keeper;     // of the first thread: looks after the pools for all
+    struct events *events;     // NULL: nobody has listened so far
     struct preopen *preopen;   // NULL: no pool wants connections that stand ready
     struct peer_counts *peers; // open connections by client address
     bool draining;
@@ -56,6 +57,7 @@ struct service_client {
     struct inspection *inside;     // it is what a tunnel carries, decrypted; NULL: it came from outside
     struct exchange *exchange;     // under way (of HTTP/2: the latest), or NULL
     uint64_t laggard_from;            // octets that the client had moved when it was looked at first
+    bool admin;                       // counted in n_admin
     uint8_t laggard_way, laggard_looks;  // enum laggard_way, and how often since then
 };
 

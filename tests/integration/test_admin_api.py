@@ -4,11 +4,12 @@ import hashlib
 import json
 import pathlib
 import re
+import signal
 import threading
 
 import pytest
 
-from http1 import connect, request
+from http1 import Response, connect, request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 READ, WRITE = "r" * 43, "w" * 43
@@ -365,3 +366,83 @@ def test_configure_wants_write(folder, cli):
     (folder / "weir.conf").write_text("dashboard 127.0.0.1:9900 { configure }\nsite * { route * -> respond 200 }\n")
     done = cli("check", "-c", "weir.conf")
     assert done.returncode == 2 and "write" in done.stdout + done.stderr
+
+
+# ---- events
+
+class Listener:
+    """Reads server-sent events."""
+
+    def __init__(self, api, token=READ):
+        self.stream = connect(api.w.dash)
+        self.stream.sock.sendall(request("GET", "/api/events", host="127.0.0.1", fields=[("Authorization", f"Bearer {token}")]))
+        self.head = self.stream.read_head(Response)
+        self.text = b""
+
+    def event(self):
+        while b"\n\n" not in self.text:
+            size = int(self.stream.read_until(b"\r\n").split(b";")[0], 16)
+            if not size:
+                return None
+            self.text += self.stream.read_exactly(size)
+            self.stream.read_exactly(2)
+        one, _, self.text = self.text.partition(b"\n\n")
+        assert one.startswith(b"data: ")
+        return json.loads(one[6:])
+
+    def close(self):
+        self.stream.close()
+
+
+def test_events_count_what_happened_since_the_one_before(api):
+    x, y = Listener(api), Listener(api)
+    assert x.head.status == 200 and x.head.fields["Content-Type"] == "text/event-stream" and x.head.fields["Cache-Control"] == "no-store"
+    first = x.event()
+    assert first["generation"] == 1 and sum(first["requests"]) == 0 and len(first["latency"]) == len(first["latency_bounds_us"]) + 1
+    with connect(api.w.http) as c:
+        for i in range(7):
+            c.ask(request(target=f"/{i}", host="a.test"))
+    seen = hits = 0
+    while seen < 7:
+        e = x.event()
+        seen += e["requests"][2]
+        assert sum(e["latency"]) >= e["requests"][2] and e["span_ms"] >= 900
+        hits += e["upstream"][2]
+    assert (seen, hits) == (7, 7)
+    times = [y.event()["time_ms"] for _ in range(3)]
+    assert times == sorted(times), "the other one has heard the same"
+    x.close()
+    y.close()
+
+
+def test_events_are_for_those_who_may_read(api):
+    assert Listener(api, "wrong").head.status == 401
+    with connect(api.w.dash) as c:
+        r = c.ask(request("HEAD", "/api/events", host="127.0.0.1", fields=[("Authorization", f"Bearer {READ}")]))
+        assert r.status == 200 and r.fields["Content-Type"] == "text/event-stream"
+
+
+def test_a_stream_ends_with_its_configuration_and_with_weir(api, cli):
+    x = Listener(api)
+    assert x.event()
+    api.w.rewrite(api.w.text + "# more\n")
+    assert cli("reload", "-c", "weir.conf").returncode == 0
+    while x.event():
+        pass
+    y = Listener(api)
+    assert y.event()["generation"] == 2
+    api.w.signal(signal.SIGTERM)
+    while y.event():
+        pass
+    assert api.w.wait(10) == 0
+
+
+def test_who_does_not_read_costs_nobody_anything(api):
+    deaf = [Listener(api) for _ in range(20)]
+    x = Listener(api)
+    for _ in range(3):
+        assert x.event()
+    for d in deaf:
+        d.close()
+    assert x.event()
+    assert api.get("/api/status", token=READ)
