@@ -5,6 +5,7 @@
 #include "base/num.h"
 #include "proxy/cache_metrics.h"
 #include "proxy/pool_metrics.h"
+#include "proxy/dashboard.h"
 #include "proxy/decide.h"
 #include "proxy/exchange.h"
 #include "proxy/https.h"
@@ -33,6 +34,9 @@ static enum err route_admin(struct exchange *x)
     x->allow = SPAN("GET, HEAD");
     if (!method_is_safe(x->req->method))
         return ERR_METHOD_REFUSED;
+    enum err e;
+    if (dashboard_answer(x, &e))
+        return e;
     x->answer = ANSWER_LOCAL;
     if (!span_eq(x->req->path, SPAN("/metrics")))
         return ERR_NOT_FOUND;
@@ -44,7 +48,7 @@ static enum err route_admin(struct exchange *x)
     x->resp.status = 200;
     cache_metrics_update();
     generation_put_metrics(x->gen);
-    enum err e = metrics_write(&x->content);
+    e = metrics_write(&x->content);
     x->resp.framing = (struct framing){FRAMING_LENGTH, x->content.bytes};
     return e ? e : fields_set(&x->resp.fields, FIELD_CONTENT_TYPE, SPAN("text/plain; version=0.0.4; charset=utf-8"));
 }

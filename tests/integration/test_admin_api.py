@@ -446,3 +446,21 @@ def test_who_does_not_read_costs_nobody_anything(api):
         d.close()
     assert x.event()
     assert api.get("/api/status", token=READ)
+
+
+# ---- the page
+
+def test_the_page_is_of_its_own_things_only(api):
+    r = api("GET", "/")
+    assert r.status == 200 and r.fields["Content-Type"].startswith("text/html")
+    policy = r.fields["Content-Security-Policy"]
+    assert "default-src 'none'" in policy and "script-src 'self'" in policy and "frame-ancestors 'none'" in policy and "unsafe" not in policy
+    page = r.body.decode()
+    assert not re.search(r"<script(?![^>]*src=\"/)[^>]*>|\son\w+=|<style|style=\"|https?://", page), "nothing inline, nothing from elsewhere"
+    for path in re.findall(r'(?:href|src)="(/[^"]+)"', page):
+        part = api("GET", path)
+        assert part.status == 200 and part.body and part.fields["X-Content-Type-Options"] == "nosniff"
+        assert api("GET", path, fields=[("If-None-Match", part.fields["ETag"])]).status == 304
+    problem_free = api("GET", "/", host="evil.test")
+    assert problem_free.status == 421, "nor for a name that is not ours"
+    assert api("GET", "/nobody").status == 404
