@@ -75,12 +75,12 @@ simulate: ## the simulator's schedules from SIM_SEEDS (10000) seeds, with saniti
 	@SIM_SEEDS=$${SIM_SEEDS:-10000} SIM_THOROUGH=$${SIM_THOROUGH:-20} \
 		meson test -C build/test --suite simulation --print-errorlogs --timeout-multiplier 0
 
-easylist: ## EasyList matching against a plain reading of the rules, over EASYLIST_URLS (100000) URLs
+easylist: ## EasyList matching against a plain reading of the rules and against another engine, over EASYLIST_URLS (100000) URLs
 	@scripts/deps build test
 	$(call configure,build/test,gcc,-Dbuildtype=debug -Doptimization=1 -Db_sanitize=address$(,)undefined)
 	@ninja -C build/test --quiet
 	@WEIR_BIN=$(CURDIR)/build/test/weir WEIR_EASYLIST_URLS=$${EASYLIST_URLS:-100000} \
-		/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/integration/test_easylist.py
+		PYTHONPATH=tests/integration /usr/bin/python3 -m pytest -q -s -p no:cacheprovider tests/integration/test_easylist.py tests/conformance/test_adblock.py
 
 chaos: ## a minute of 500 requests a second while servers are killed, stopped and turned bad
 	@scripts/deps build test

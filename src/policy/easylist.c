@@ -8,24 +8,54 @@
 
 // ---- The index
 
-enum { COUNTS = 1 << 18 };
+enum { COUNTS = 1 << 18, CROWD = 8, ENTITY_LABELS = 4, FILTER_BITS_LEAST = 16, FILTER_BITS_A_KEY = 8 }; // CROWD: a rule whose rarest key more rules have is found by the page it is for
+
+static uint32_t mix(uint32_t key)
+{
+    return key * 2654435761u;
+}
 
 static bool slots_init(struct easylist_slots *t)
 {
+    unsigned bits = FILTER_BITS_LEAST;
     if (!t->n)
         return true;
     for (t->n_slots = 64; t->n_slots < t->n * 2;)
         t->n_slots *= 2;
+    while (bits < 32 && (uint64_t)1 << bits < (uint64_t)t->n * FILTER_BITS_A_KEY)
+        bits++;
+    t->shift = 32 - bits;
     t->v = (uint64_t *)mem_calloc(t->n_slots, sizeof *t->v);
-    return t->v != NULL;
+    t->filter = (uint64_t *)mem_calloc((size_t)1 << (bits - 6), sizeof *t->filter);
+    return t->v && t->filter;
+}
+
+static void slots_fini(struct easylist_slots *t)
+{
+    mem_free(t->v);
+    mem_free(t->filter);
+}
+
+static bool may_have(const struct easylist_slots *t, uint32_t key)
+{
+    uint32_t bit = mix(key) >> t->shift;
+    return t->filter[bit / 64] >> (bit & 63) & 1;
 }
 
 static uint64_t *slot_of(const struct easylist_slots *t, uint32_t key)
 {
-    uint32_t at = (uint32_t)((uint64_t)(key * 2654435761u) * t->n_slots >> 32);
+    uint32_t at = (uint32_t)((uint64_t)mix(key) * t->n_slots >> 32);
     while (t->v[at] && t->v[at] >> 32 != key)
         at = (at + 1) & (t->n_slots - 1);
     return &t->v[at];
+}
+
+// The place of a key that is going to be there.
+static uint64_t *slot_for(struct easylist_slots *t, uint32_t key)
+{
+    uint32_t bit = mix(key) >> t->shift;
+    t->filter[bit / 64] |= (uint64_t)1 << (bit & 63);
+    return slot_of(t, key);
 }
 
 static struct easylist_table *table_of(struct easylist *l, const struct easylist_rule *r)
@@ -40,7 +70,24 @@ struct counts {
 
 static uint32_t *count_of(uint32_t *counts, uint32_t key)
 {
-    return &counts[(key * 2654435761u) >> 14]; // COUNTS of them
+    return &counts[mix(key) >> 14]; // COUNTS of them
+}
+
+static struct easylist_key rarest(const struct easylist_key *keys, unsigned n, uint32_t *counts)
+{
+    struct easylist_key k = n ? keys[0] : (struct easylist_key){0, EASYLIST_NOWHERE};
+    for (unsigned i = 1; i < n; i++)
+        if (*count_of(counts, keys[i].key) < *count_of(counts, k.key))
+            k = keys[i];
+    return k;
+}
+
+// What many rules have in common is no way to find one.
+static bool is_crowded(struct counts *c, const struct easylist_rule *r)
+{
+    struct easylist_key keys[EASYLIST_KEYS_MAX];
+    unsigned n = easylist_keys(r, keys);
+    return !n || *count_of(c->keys, rarest(keys, n, c->keys).key) > CROWD;
 }
 
 static struct counts *count_keys(const struct easylist *l)
@@ -51,7 +98,9 @@ static struct counts *count_keys(const struct easylist *l)
         unsigned n = easylist_keys(&l->rules[i], keys);
         for (unsigned k = 0; k < n; k++)
             ++*count_of(c->keys, keys[k].key);
-        n = n ? 0 : easylist_grams(&l->rules[i], keys);
+    }
+    for (uint32_t i = 0; c && i < l->n_rules; i++) {
+        unsigned n = is_crowded(c, &l->rules[i]) ? easylist_grams(&l->rules[i], keys) : 0;
         for (unsigned k = 0; k < n; k++)
             ++*count_of(c->grams, keys[k].key);
     }
@@ -60,16 +109,24 @@ static struct counts *count_keys(const struct easylist *l)
 
 enum home { BY_KEY, BY_GRAM, BY_PAGE, LOOSE };
 
-// How many pages' domains the rule is for, where it is for those alone; 0: for others too, or they are no plain names.
+// The next name of a page that the rule is for; exceptions from these only narrow it.
+static bool next_page(struct span *rest, struct span *ret)
+{
+    while (rest->ptr && rest->len) {
+        *ret = span_cut(rest, '|');
+        if (ret->len && ret->ptr[0] != '~')
+            return true;
+    }
+    return false;
+}
+
+// How many pages' domains the rule is for, where it is for those alone; 0: for others too.
 static uint32_t count_pages(const struct easylist_rule *r)
 {
     uint32_t n = 0;
-    for (struct span rest = r->extra ? r->extra->domains : SPAN_NONE; rest.ptr && rest.len;) {
-        struct span name = span_cut(&rest, '|');
-        if (!name.len || name.ptr[0] == '~' || span_ends(name, SPAN(".*")))
-            return 0;
+    struct span name;
+    for (struct span rest = r->extra ? r->extra->domains : SPAN_NONE; next_page(&rest, &name);)
         n++;
-    }
     return n;
 }
 
@@ -82,27 +139,35 @@ static uint32_t folded_key(struct span name)
     return easylist_host_key(span_of(lower, n));
 }
 
-// What a rule is found by.
+// What a rule is found by: its rarest key; where that is crowded the page that it is for, or its rarest gram.
 static enum home home_of(const struct easylist_rule *r, struct counts *c, struct easylist_key *ret)
 {
     struct easylist_key keys[EASYLIST_KEYS_MAX];
     unsigned n = easylist_keys(r, keys);
-    enum home home = n ? BY_KEY : count_pages(r) ? BY_PAGE : BY_GRAM;
-    if (home == BY_GRAM)
-        n = easylist_grams(r, keys);
-    uint32_t *counts = home == BY_KEY ? c->keys : c->grams;
-    *ret = n ? keys[0] : (struct easylist_key){0, EASYLIST_NOWHERE};
-    for (unsigned k = 1; k < n; k++)
-        if (*count_of(counts, keys[k].key) < *count_of(counts, ret->key))
-            *ret = keys[k];
-    return home == BY_GRAM && !n ? LOOSE : home;
+    struct easylist_key key = rarest(keys, n, c->keys);
+    uint32_t crowd = n ? *count_of(c->keys, key.key) : UINT32_MAX;
+    *ret = key;
+    if (crowd <= CROWD)
+        return BY_KEY;
+    if (count_pages(r)) {
+        ret->at = EASYLIST_NOWHERE;
+        return BY_PAGE;
+    }
+    n = easylist_grams(r, keys);
+    key = rarest(keys, n, c->grams);
+    if (!n || *count_of(c->grams, key.key) >= crowd)
+        return crowd == UINT32_MAX ? LOOSE : BY_KEY;
+    *ret = key;
+    return BY_GRAM;
 }
 
 static void place_by_pages(struct easylist *l, struct easylist_table *t, uint32_t rule)
 {
-    for (struct span rest = l->rules[rule - 1].extra->domains; rest.ptr;) {
-        uint32_t key = folded_key(span_cut(&rest, '|'));
-        uint64_t *slot = slot_of(&t->pages, key);
+    struct span name;
+    for (struct span rest = l->rules[rule - 1].extra->domains; next_page(&rest, &name);) {
+        uint32_t key = folded_key(name);
+        t->has_entities |= span_ends(name, SPAN(".*"));
+        uint64_t *slot = slot_for(&t->pages, key);
         l->nodes[l->n_nodes++] = (struct easylist_node){rule, (uint32_t)*slot};
         *slot = (uint64_t)key << 32 | l->n_nodes;
     }
@@ -121,7 +186,7 @@ static void place(struct easylist *l, uint32_t rule, struct counts *c)
         r->next = t->loose;
         t->loose = rule;
     } else {
-        uint64_t *slot = slot_of(home == BY_KEY ? &t->keys : &t->grams, key.key);
+        uint64_t *slot = slot_for(home == BY_KEY ? &t->keys : &t->grams, key.key);
         r->next = (uint32_t)*slot;
         *slot = (uint64_t)key.key << 32 | rule;
     }
@@ -172,9 +237,9 @@ void easylist_fini(struct easylist *l)
     mem_free(l->nodes);
     for (unsigned i = 0; i < 3; i++) {
         struct easylist_table *t = i == 0 ? &l->block : i == 1 ? &l->except : &l->remove;
-        mem_free(t->keys.v);
-        mem_free(t->grams.v);
-        mem_free(t->pages.v);
+        slots_fini(&t->keys);
+        slots_fini(&t->grams);
+        slots_fini(&t->pages);
     }
 }
 
@@ -243,18 +308,25 @@ static bool extra_fits(const struct easylist_extra *e, struct request_view *v, c
            (!e->not_to.len || !hosts_fit(e->not_to, host)) && (!e->methods.len || method_fits(e->methods, in->req->method_text));
 }
 
-// What is cheap to tell first.
+static bool party_fits(const struct easylist_rule *r, struct request_view *v, const struct condition_input *in)
+{
+    if (!(r->flags & (EASYLIST_THIRD_PARTY | EASYLIST_FIRST_PARTY)))
+        return true;
+    bool third = request_party(v, in) == PARTY_THIRD;
+    return !(r->flags & EASYLIST_THIRD_PARTY && !third) && !(r->flags & EASYLIST_FIRST_PARTY && third);
+}
+
+// What is cheap to tell first, and what most rules in hand fail by: their pattern, at the one place where it can begin.
 static enum match rule_match(const struct easylist_rule *r, struct request_view *v, const struct condition_input *in, size_t at)
 {
     if (r->types != RESOURCE_ANY && !(v->type ? r->types & v->type : r->types & RESOURCE_DOCUMENT && r->types != RESOURCE_DOCUMENT))
         return MATCH_NO;
-    if ((r->flags & EASYLIST_THIRD_PARTY && request_party(v, in) != PARTY_THIRD) || (r->flags & EASYLIST_FIRST_PARTY && request_party(v, in) == PARTY_THIRD))
+    bool pinned = at != EASYLIST_NOWHERE && r->key_at != EASYLIST_NOWHERE, is_regex = r->flags & EASYLIST_REGEX;
+    if (pinned && !is_regex && !easylist_pattern_fits(r, v, at))
         return MATCH_NO;
-    if (r->extra && !extra_fits(r->extra, v, in))
+    if ((r->extra && !extra_fits(r->extra, v, in)) || (!pinned && !is_regex && !easylist_pattern_fits(r, v, at)) || !party_fits(r, v, in))
         return MATCH_NO;
-    if (r->flags & EASYLIST_REGEX)
-        return pattern_try(r->extra->regex, v->url, NULL);
-    return easylist_pattern_fits(r, v, at) ? MATCH_YES : MATCH_NO;
+    return is_regex ? pattern_try(r->extra->regex, v->url, NULL) : MATCH_YES;
 }
 
 // ---- Finding
@@ -287,9 +359,37 @@ static bool try_chain(struct search *s, uint32_t first)
 
 static bool try_key(struct search *s, const struct easylist_slots *t, uint32_t key, size_t at)
 {
+    if (likely(!may_have(t, key)))
+        return false;
     uint64_t slot = *slot_of(t, key);
     s->at = at;
     return slot && try_chain(s, (uint32_t)slot);
+}
+
+static bool try_page(struct search *s, const struct easylist_table *t, struct span name)
+{
+    uint32_t key = easylist_host_key(name);
+    if (likely(!may_have(&t->pages, key)))
+        return false;
+    for (uint32_t i = (uint32_t)*slot_of(&t->pages, key); i; i = s->l->nodes[i - 1].next)
+        if (try_rule(s, &s->l->rules[s->l->nodes[i - 1].rule - 1]))
+            return true;
+    return false;
+}
+
+// `google.*`: what stands before one of the page's dots. Whether a public suffix is behind it is looked at where a rule is found.
+static bool try_entities(struct search *s, const struct easylist_table *t, struct span page)
+{
+    char text[256];
+    size_t n = span_find(page, '.') + 1;
+    for (unsigned k = 0; k < ENTITY_LABELS && n < page.len && n < sizeof text; k++) {
+        memcpy(text, page.ptr, n);
+        text[n] = '*';
+        if (try_page(s, t, span_of(text, n + 1)))
+            return true;
+        n += span_find(span_skip(page, n), '.') + 1;
+    }
+    return false;
 }
 
 static bool try_pages(struct search *s, const struct easylist_table *t)
@@ -297,9 +397,8 @@ static bool try_pages(struct search *s, const struct easylist_table *t)
     if (!t->pages.n)
         return false;
     for (struct span page = s->v->page; page.len; page = span_skip(page, span_find(page, '.') + 1))
-        for (uint32_t i = (uint32_t)*slot_of(&t->pages, easylist_host_key(page)); i; i = s->l->nodes[i - 1].next)
-            if (try_rule(s, &s->l->rules[s->l->nodes[i - 1].rule - 1]))
-                return true;
+        if (try_page(s, t, page) || (t->has_entities && try_entities(s, t, page)))
+            return true;
     return false;
 }
 
@@ -322,9 +421,11 @@ static bool try_keys(struct search *s, const struct easylist_table *t)
 static bool try_grams(struct search *s, const struct easylist_table *t)
 {
     struct span url = s->v->folded;
-    for (size_t i = 0; t->grams.n && i + EASYLIST_GRAM_BYTES <= url.len; i++)
-        if (try_key(s, &t->grams, easylist_gram(url.ptr + i), i))
+    for (size_t i = 0; t->grams.n && i + EASYLIST_GRAM_BYTES <= url.len; i++) {
+        uint32_t gram = easylist_gram(url.ptr + i);
+        if (unlikely(may_have(&t->grams, gram)) && try_key(s, &t->grams, gram, i))
             return true;
+    }
     return false;
 }
 
@@ -357,14 +458,9 @@ static struct search find(const struct easylist *l, const struct easylist_table 
 
 enum match easylist_match(const struct easylist *l, struct request_view *v, const struct condition_input *in, struct list_place *ret)
 {
-    struct search b = {0};
-    if (l->n_important)
-        b = find(l, &l->block, v, in, EASYLIST_IMPORTANT);
-    if (b.match != MATCH_YES) {
-        b = find(l, &l->block, v, in, 0);
-        if (b.match != MATCH_NO && find(l, &l->except, v, in, 0).match == MATCH_YES)
-            return MATCH_NO;
-    }
+    struct search b = find(l, &l->block, v, in, 0);
+    if (b.match != MATCH_NO && !(b.found->flags & EASYLIST_IMPORTANT && b.match == MATCH_YES) && find(l, &l->except, v, in, 0).match == MATCH_YES)
+        b = l->n_important ? find(l, &l->block, v, in, EASYLIST_IMPORTANT) : (struct search){.match = MATCH_NO};
     if (b.match != MATCH_NO)
         *ret = (struct list_place){b.found->line, b.found->source};
     return b.match;

@@ -40,16 +40,18 @@ struct easylist_rule {
     uint16_t key_at; // where the key that it is found by stands in the pattern; EASYLIST_NOWHERE: anywhere
 };
 
-/// Open addressing: a key in the upper half, then 1 + the first rule (or node); n counts what is in it.
+/// Open addressing: a key in the upper half, then 1 + the first rule (or node); n counts what is in it. filter has a bit for each hash of
+/// a key: most of what is asked for is not there, and the filter is small enough to be at hand.
 struct easylist_slots {
-    uint64_t *v;
-    uint32_t n_slots, n;
+    uint64_t *v, *filter;
+    uint32_t n_slots, n, shift;
 };
 /// Rules by what a URL must have to fit: a host, or a run of letters and digits that stands whole in it (keys); four octets in a row
 /// (grams); or a page that asks (pages, of nodes). loose is the chain of those that have to be tried on every URL.
 struct easylist_table {
     struct easylist_slots keys, grams, pages;
     uint32_t n, loose;
+    bool has_entities; // a page of pages is `name.*`
 };
 struct easylist_node {
     uint32_t rule, next; // each 1 + an index; next 0: none

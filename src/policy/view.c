@@ -5,6 +5,7 @@
 
 #include "base/ascii.h"
 #include "base/hash.h"
+#include "base/num.h"
 #include "http/uri.h"
 
 // ---- The URL
@@ -21,29 +22,14 @@ static struct span make_url(const struct condition_input *in, size_t *ret_host_a
     bool tunnel = r->method == METHOD_CONNECT;
     struct span scheme = tunnel ? SPAN("https") : r->scheme.len ? r->scheme : SPAN("http");
     uint16_t own = span_eq(scheme, SPAN("https")) ? 443 : 80, port = r->authority.port == own ? 0 : r->authority.port;
+    bool v6 = is_ipv6(&r->authority);
     struct span path = tunnel || !in->path.len ? SPAN("/") : in->path, query = tunnel ? SPAN_NONE : r->query;
-    const char *open = is_ipv6(&r->authority) ? "[" : "", *close = is_ipv6(&r->authority) ? "]" : "";
-    char colon_port[8] = "";
-    if (port) {
-        char *p = colon_port;
-        *p++ = ':';
-        for (uint16_t unit = 10000; unit; unit /= 10)
-            if (port >= unit)
-                *p++ = (char)('0' + port / unit % 10);
-        *p = '\0';
-    }
-    *ret_host_at = scheme.len + 3 + (is_ipv6(&r->authority) ? 1 : 0);
-    return arena_printf(in->arena, "%.*s://%s%.*s%s%s%.*s%s%.*s", SPAN_ARG(scheme), open, SPAN_ARG(r->authority.host), close, colon_port,
-                        SPAN_ARG(path), query.ptr ? "?" : "", SPAN_ARG(query));
-}
-
-static bool fold(struct request_view *v, struct arena *a)
-{
-    char *p = arena_bytes(a, v->url.len);
-    for (size_t i = 0; p && i < v->url.len; i++)
-        p[i] = (char)ascii_lower((unsigned char)v->url.ptr[i]);
-    v->folded = span_of(p, v->url.len);
-    return p != NULL;
+    char colon_port[21] = ":";
+    size_t n = port ? 1 + num_put_dec(colon_port + 1, port) : 0;
+    const struct span parts[] = {scheme, v6 ? SPAN("://[") : SPAN("://"), r->authority.host, v6 ? SPAN("]") : SPAN(""), span_of(colon_port, n), path,
+                                 query.ptr ? SPAN("?") : SPAN(""), query};
+    *ret_host_at = scheme.len + parts[1].len;
+    return arena_concat(in->arena, parts, ARRAY_LEN(parts));
 }
 
 uint32_t token_hash(struct span token)
@@ -51,21 +37,42 @@ uint32_t token_hash(struct span token)
     return (uint32_t)hash_fast(token);
 }
 
-static bool find_tokens(struct request_view *v, struct arena *a)
+// What a URL's octet is in lower case where it is a letter or a digit; 0: it is none.
+static const unsigned char folded_alnum[256] = {
+    ['0'] = '0', ['1'] = '1', ['2'] = '2', ['3'] = '3', ['4'] = '4', ['5'] = '5', ['6'] = '6', ['7'] = '7', ['8'] = '8', ['9'] = '9',
+#define LETTER(upper, lower) [upper] = (lower), [lower] = (lower)
+    LETTER('A', 'a'), LETTER('B', 'b'), LETTER('C', 'c'), LETTER('D', 'd'), LETTER('E', 'e'), LETTER('F', 'f'), LETTER('G', 'g'),
+    LETTER('H', 'h'), LETTER('I', 'i'), LETTER('J', 'j'), LETTER('K', 'k'), LETTER('L', 'l'), LETTER('M', 'm'), LETTER('N', 'n'),
+    LETTER('O', 'o'), LETTER('P', 'p'), LETTER('Q', 'q'), LETTER('R', 'r'), LETTER('S', 's'), LETTER('T', 't'), LETTER('U', 'u'),
+    LETTER('V', 'v'), LETTER('W', 'w'), LETTER('X', 'x'), LETTER('Y', 'y'), LETTER('Z', 'z'),
+#undef LETTER
+};
+
+// One pass: the URL in lower case, and where its runs of letters and digits are.
+static bool fold(struct request_view *v, struct arena *a)
 {
-    struct span s = v->folded;
-    v->tokens = (uint32_t *)arena_alloc(a, (s.len / 2 + 1) * 2 * sizeof *v->tokens);
-    v->token_at = v->tokens ? v->tokens + s.len / 2 + 1 : NULL;
-    for (size_t i = 0, first = 0; v->tokens && i <= s.len; i++) {
-        if (i < s.len && ascii_is_alnum((unsigned char)s.ptr[i]))
+    size_t n = v->url.len, max = n / 2 + 1, first = 0, i;
+    char *p = arena_bytes(a, n);
+    v->tokens = (uint32_t *)arena_alloc(a, max * 2 * sizeof *v->tokens);
+    if (!p || !v->tokens)
+        return false;
+    v->token_at = v->tokens + max;
+    v->folded = span_of(p, n);
+    for (i = 0; i <= n; i++) {
+        unsigned char c = i < n ? folded_alnum[(unsigned char)v->url.ptr[i]] : 0;
+        if (likely(c)) {
+            p[i] = (char)c;
             continue;
+        }
+        if (i < n)
+            p[i] = v->url.ptr[i];
         if (i > first + 1) {
             v->token_at[v->n_tokens] = (uint32_t)first;
-            v->tokens[v->n_tokens++] = token_hash(span_of(s.ptr + first, i - first));
+            v->tokens[v->n_tokens++] = token_hash(span_of(p + first, i - first));
         }
         first = i + 1;
     }
-    return v->tokens != NULL;
+    return true;
 }
 
 // ---- What asks
@@ -178,7 +185,7 @@ struct request_view *request_view(const struct condition_input *in)
         return NULL;
     const struct fields *f = &in->req->fields;
     v->url = make_url(in, &v->host_at);
-    if (!v->url.ptr || !fold(v, in->arena) || !find_tokens(v, in->arena))
+    if (!v->url.ptr || !fold(v, in->arena))
         return NULL;
     v->host_len = in->req->authority.host.len;
     v->bare = span_skip(v->url, span_find_span(v->url, SPAN("://")) + 3);

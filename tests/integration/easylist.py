@@ -26,8 +26,6 @@ class Rule:
             line = line[2:]
         self.types, self.party, self.domains, self.important, self.case, self.remove = None, None, None, False, False, None
         pattern, options = self.split(line)
-        if not options and not pattern.strip("|*"):
-            raise Unknown("it takes everything: weir leaves such a rule out")
         without = set()
         types = set()
         for option in options:
@@ -51,7 +49,12 @@ class Rule:
             else:
                 raise Unknown(option)
         self.types = (types or TYPES) - without
-        self.regex = re.compile(self.translate(pattern), 0 if self.case else re.I)
+        if not pattern.strip("|*") and self.types == TYPES and self.party is None and self.domains is None and self.remove is None:
+            raise Unknown("it takes everything: weir leaves such a rule out")
+        try:
+            self.regex = re.compile(self.translate(pattern), 0 if self.case else re.I)
+        except re.error as e:
+            raise Unknown(str(e)) from None
 
     @staticmethod
     def split(line):
@@ -89,7 +92,8 @@ class Rule:
         best, result = -1, None
         for d in self.domains:
             negated, d = d.startswith("~"), d.lstrip("~")
-            if page and (page == d or page.endswith("." + d)) and len(d) > best:
+            held = re.search(r"(^|\.)" + re.escape(d[:-1]) + r"[^.]+$", page or "") if d.endswith(".*") else page and (page == d or page.endswith("." + d))
+            if held and len(d) > best:
                 best, result = len(d), not negated
         return result if result is not None else all(d.startswith("~") for d in self.domains)
 
