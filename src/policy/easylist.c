@@ -5,6 +5,7 @@
 
 #include "base/ascii.h"
 #include "base/mem.h"
+#include "http/query.h"
 
 // ---- The index
 
@@ -484,42 +485,27 @@ static bool take_param(struct search *s, const struct easylist_rule *r)
     return true;
 }
 
-static bool goes(const struct easylist *l, struct request_view *v, const struct condition_input *in, struct span param)
+struct cleaning {
+    const struct easylist *l;
+    struct request_view *v;
+    const struct condition_input *in;
+};
+
+static bool goes(void *arg, struct span param)
 {
-    struct search s = {.l = l, .v = v, .in = in, .fn = take_param, .param = param, .mask = EASYLIST_EXCEPTION};
-    search(&s, &l->remove);
+    const struct cleaning *c = (const struct cleaning *)arg;
+    struct search s = {.l = c->l, .v = c->v, .in = c->in, .fn = take_param, .param = param, .mask = EASYLIST_EXCEPTION};
+    search(&s, &c->l->remove);
     if (!s.found)
         return false;
-    struct search except = {.l = l, .v = v, .in = in, .fn = take_param, .param = param, .mask = EASYLIST_EXCEPTION, .flags = EASYLIST_EXCEPTION};
-    search(&except, &l->remove);
+    struct search except = {.l = c->l, .v = c->v, .in = c->in, .fn = take_param, .param = param, .mask = EASYLIST_EXCEPTION, .flags = EASYLIST_EXCEPTION};
+    search(&except, &c->l->remove);
     return !except.found;
 }
 
 enum err easylist_clean_query(const struct easylist *l, struct request_view *v, const struct condition_input *in, struct span query, struct span *ret)
 {
+    struct cleaning c = {l, v, in};
     *ret = query;
-    if (!l->remove.n || !query.len)
-        return ERR_OK;
-    char *out = NULL;
-    size_t n = 0;
-    for (struct span rest = query; rest.ptr;) {
-        size_t before = (size_t)(rest.ptr - query.ptr);
-        struct span param = span_cut(&rest, '&');
-        bool gone = goes(l, v, in, param);
-        if (gone && !out) {
-            out = arena_bytes(in->arena, query.len);
-            if (!out)
-                return ERR_NO_MEMORY;
-            n = before ? before - 1 : 0; // without the `&`
-            memcpy(out, query.ptr, n);
-        } else if (!gone && out) {
-            if (n)
-                out[n++] = '&';
-            memcpy(out + n, param.ptr, param.len);
-            n += param.len;
-        }
-    }
-    if (out)
-        *ret = n ? span_of(out, n) : SPAN_NONE;
-    return ERR_OK;
+    return l->remove.n && query.len ? query_without(query, goes, &c, in->arena, ret) : ERR_OK;
 }

@@ -2,6 +2,7 @@
 #include "policy/privacy.h"
 
 #include "base/ascii.h"
+#include "http/query.h"
 
 enum action { KEEP, DROP, DROP_THIRD, ORIGIN, ORIGIN_ONLY, LANGUAGE, AGENT };
 
@@ -184,7 +185,7 @@ enum err privacy_answer(enum privacy level, const struct privacy_context *c, str
 
 // ---- Queries
 
-static bool is_tracking(struct span name)
+static bool is_tracking(void *arg, struct span param)
 {
     static const struct span prefixes[] = {SPAN_INIT("utm_"), SPAN_INIT("mtm_"), SPAN_INIT("pk_"), SPAN_INIT("hsa_"), SPAN_INIT("stm_"), SPAN_INIT("itm_")};
     static const struct span names[] = {
@@ -194,6 +195,8 @@ static bool is_tracking(struct span name)
         SPAN_INIT("_hsmi"),   SPAN_INIT("mkt_tok"), SPAN_INIT("vero_id"),      SPAN_INIT("oly_anon_id"), SPAN_INIT("oly_enc_id"), SPAN_INIT("rb_clickid"),
         SPAN_INIT("s_cid"),   SPAN_INIT("wickedid"), SPAN_INIT("ml_subscriber"), SPAN_INIT("ml_subscriber_hash"), SPAN_INIT("irclickid"), SPAN_INIT("epik"),
     };
+    struct span name = span_cut(&param, '=');
+    (void)arg;
     for (size_t i = 0; i < ARRAY_LEN(prefixes); i++)
         if (span_starts_ci(name, prefixes[i]))
             return true;
@@ -205,27 +208,5 @@ static bool is_tracking(struct span name)
 
 enum err privacy_clean_query(struct span query, struct arena *a, struct span *ret)
 {
-    char *out = NULL;
-    size_t n = 0;
-    *ret = query;
-    for (struct span rest = query; rest.ptr;) {
-        size_t before = (size_t)(rest.ptr - query.ptr);
-        struct span param = span_cut(&rest, '&'), value = param, name = span_cut(&value, '=');
-        bool gone = is_tracking(name);
-        if (gone && !out) {
-            out = arena_bytes(a, query.len);
-            if (!out)
-                return ERR_NO_MEMORY;
-            n = before ? before - 1 : 0;
-            memcpy(out, query.ptr, n);
-        } else if (!gone && out) {
-            if (n)
-                out[n++] = '&';
-            memcpy(out + n, param.ptr, param.len);
-            n += param.len;
-        }
-    }
-    if (out)
-        *ret = n ? span_of(out, n) : SPAN_NONE;
-    return ERR_OK;
+    return query_without(query, is_tracking, NULL, a, ret);
 }
