@@ -42,6 +42,8 @@ struct egress_rules {
     bool connect_written; // connect_ports were given; otherwise 443 alone
     struct port_range *connect_ports;
     uint32_t n_connect_ports, cap_connect_ports;
+    struct addr source_v4, source_v6; // to connect from; of no family: the system's choice
+    uint64_t source_identity;         // tells connections from these apart from others; 0: the system's choice
 };
 
 /// The defaults: `deny private`, `connect-ports 443`.

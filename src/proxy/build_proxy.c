@@ -5,6 +5,7 @@
 #include "proxy/pac.h"
 #include "proxy/bandwidth.h"
 
+#include "base/hash.h"
 #include "base/num.h"
 
 static unsigned parse_ports(struct builder *b, const struct conf_stmt *s, const char *option, struct port_range *out, unsigned max)
@@ -39,6 +40,22 @@ static void build_egress_rule(struct builder *b, const struct conf_stmt *s, stru
         conf_error(b->diags, NULL, NULL, "out of memory");
 }
 
+static void build_sources(struct builder *b, const struct conf_stmt *s, struct egress_rules *r)
+{
+    for (unsigned i = 0; s && i < s->n_args; i++) {
+        const struct conf_value *v = &s->args[i];
+        struct addr a;
+        bool ok = addr_parse_ip(v->text, &a);
+        struct addr *to = ok && a.family == AF_INET ? &r->source_v4 : &r->source_v6;
+        if (!ok || to->family)
+            conf_error(b->diags, b->conf, &v->pos, ok ? "`%.*s` is a second address of its family" : "`%.*s` is no address of this machine: `source` wants one of IPv4, one of IPv6, or both", SPAN_ARG(v->text));
+        else
+            *to = a;
+    }
+    if (s)
+        r->source_identity = hash_fast_seed(addr_ip_bytes(&r->source_v6), hash_fast(addr_ip_bytes(&r->source_v4)) | 1) | 1;
+}
+
 static void build_egress(struct builder *b, const struct conf_stmt *proxy, struct egress_rules *r)
 {
     const struct conf_stmt *block = conf_child(proxy, CONF_EGRESS);
@@ -46,6 +63,7 @@ static void build_egress(struct builder *b, const struct conf_stmt *proxy, struc
     for (const struct conf_stmt *s = block ? block->first_child : NULL; s; s = s->next)
         if (s->row->id == CONF_E_ALLOW || s->row->id == CONF_E_DENY)
             build_egress_rule(b, s, r);
+    build_sources(b, conf_child(block, CONF_E_SOURCE), r);
     const struct conf_stmt *cp = conf_child(block, CONF_CONNECT_PORTS);
     if (!cp)
         return;

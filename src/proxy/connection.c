@@ -81,13 +81,13 @@ static enum err destinations(struct exchange *x, struct candidates *c)
     return c->addrs[0].family ? ERR_OK : resolve(x, inspection_host(x->inside), inspection_port(x->inside), c);
 }
 
-// What tells connections to the same address apart: TLS of the pool, and where a parent leads. 0: plain.
+// What tells connections to the same address apart: TLS of the pool, where a parent leads, where they come from. 0: plain.
 static uint64_t identity_of(const struct exchange *x)
 {
-    if (unlikely(x->inside != NULL))
-        return parent_identity(x) ^ inspection_identity(x->inside);
-    if (unlikely(x->parent))
-        return parent_identity(x);
+    if (x->proxy) {
+        uint64_t from = x->proxy->egress.source_identity, by = x->parent ? parent_identity(x) : 0;
+        return from ^ by ^ (unlikely(x->inside != NULL) ? inspection_identity(x->inside) : 0);
+    }
     return x->server ? pool_identity(x->pool) : 0;
 }
 
@@ -157,6 +157,9 @@ static enum err open_new(struct exchange *x, const struct candidates *c, struct 
     if (x->proxy) {
         d.check = check_destination;
         d.check_arg = x;
+        const struct egress_rules *r = &x->proxy->egress;
+        d.bind_v4 = r->source_v4.family ? &r->source_v4 : NULL;
+        d.bind_v6 = r->source_v6.family ? &r->source_v6 : NULL;
     }
     uint64_t t0 = loop_clock_us();
     enum err e = dial(&d, deadline_in(x->timeouts->connect), &u->t.io, &x->upstream_addr);

@@ -2,6 +2,7 @@
 """The forward proxy with absolute targets: where it takes the host from, whom it resolves, and where it does not go."""
 import re
 import socket
+import threading
 
 import pytest
 
@@ -337,3 +338,30 @@ def test_curl_through_it(proxy, process):
     url = f"http://127.0.0.1:{o.port}/"
     p = process([need("curl"), "-sS", "-x", f"http://127.0.0.1:{w.http}", url, url])
     assert p.wait() == 0 and p.stdout == "hello from the origin" * 2
+
+
+def test_the_address_that_is_connected_from(weir, cli, folder):
+    seen = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        def serve():
+            while len(seen) < 2:
+                s, peer = listener.accept()
+                with s:
+                    s.recv(65536)
+                    s.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                seen.append(peer[0])
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        at = f"127.0.0.1:{listener.getsockname()[1]}"
+        w = weir("proxy 127.0.0.1:@proxy@ { egress { allow 127.0.0.0/8; connect-ports any; source 127.0.0.77 } }")
+        with connect(w.proxy) as c:
+            assert c.ask(request("GET", f"http://{at}/", host=at)).status == 200
+        with connect(w.proxy) as c:
+            assert c.ask(request("CONNECT", at, host=at)).status == 200
+            assert c.ask(request("GET", "/", host=at)).status == 200
+        thread.join(10)
+    assert seen == ["127.0.0.77", "127.0.0.77"]
+    for line in ("source eth0", "source 127.0.0.1 127.0.0.2", "source 127.0.0.1:80"):
+        (folder / "x.conf").write_text(f"proxy 127.0.0.1:3128 {{\n    egress {{ {line} }}\n}}\n")
+        done = cli("check", "-c", "x.conf")
+        assert done.returncode == 2 and "x.conf:2:" in done.stderr, line
