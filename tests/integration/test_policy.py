@@ -409,6 +409,15 @@ def test_strip(weir, origin):
     assert r.body == b"<p>text</p>" and r.fields["Content-Security-Policy"] == "script-src 'none'"
 
 
+def test_strip_audio_and_what_only_its_bytes_show(weir, origin):
+    sound = b"ID3\4" + bytes(60)
+    o = origin(answers(mp3=("audio/mpeg", sound), hidden=("text/plain", sound), text=("text/plain", b"words")))
+    w = weir(conf("strip audio when { path /mp3 /text }\ndeny content-type audio/* when { path /hidden }"))
+    assert get(w, o, path="/mp3").status == 204 and get(w, o, path="/text").body == b"words"
+    assert get(w, o, path="/hidden").status == 403
+    assert '"reason":"type_disagrees"' in wait_until(lambda: (w.folder / "access.log").read_text() if "hidden" in (w.folder / "access.log").read_text() else "", what="the line")
+
+
 def test_strip_trackers(weir, origin):
     o = origin(lambda x: x.reply(body=b"x", fields=[("Set-Cookie", "id=1")]))
     w = weir(conf("strip trackers"))
