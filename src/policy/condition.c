@@ -96,6 +96,25 @@ static const struct condition_ops *ops_of(enum conf_id id)
     return NULL;
 }
 
+// What costs most to find out is asked last.
+static bool is_dear(const struct condition *c)
+{
+    enum conf_id id = c->ops ? c->ops->id : CONF_NONE;
+    return id == CONF_C_LIST || id == CONF_C_TIME || id == CONF_C_COOKIE || id == CONF_C_COUNTRY;
+}
+
+static void put_in_order(struct condition_set *set)
+{
+    unsigned cheap = 0; // those before this one are
+    for (unsigned i = 0; i < set->n; i++) {
+        struct condition c = set->v[i];
+        if (is_dear(&c))
+            continue;
+        memmove(&set->v[cheap + 1], &set->v[cheap], (i - cheap) * sizeof c);
+        set->v[cheap++] = c;
+    }
+}
+
 const struct condition_set *condition_set_new(struct condition_context *k, const struct conf_stmt *when)
 {
     unsigned n = 0;
@@ -116,6 +135,7 @@ const struct condition_set *condition_set_new(struct condition_context *k, const
         c->needs |= c->ops ? c->ops->needs : 0;
         set->needs |= c->needs;
     }
+    put_in_order(set);
     return ok ? set : NULL;
 }
 

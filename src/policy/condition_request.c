@@ -6,6 +6,7 @@
 
 struct named {
     struct span name;
+    enum field_id id; // of the name, where it is a field's that the parsers know
     struct pattern_list values; // none: it is enough that it is there
 };
 
@@ -23,6 +24,7 @@ static bool compile_named(struct condition_context *k, const struct conf_stmt *s
     if (!n)
         return false;
     n->name = s->args[0].text;
+    n->id = field_id_of(n->name);
     return condition_patterns(k, s, 1, false, &n->values);
 }
 
@@ -160,6 +162,11 @@ static enum match match_header(const struct condition *c, const struct condition
     const struct named *n = (const struct named *)c->data;
     const struct fields *fields = &in->req->fields;
     enum match m = MATCH_NO;
+    if (n->id != FIELD_OTHER) {
+        for (const struct field *f = fields_get(fields, n->id); f && m != MATCH_YES; f = fields_next(fields, f))
+            m = match_or(m, value_fits(n, f->value));
+        return m;
+    }
     for (const struct field *f = fields_find(fields, n->name); f && m != MATCH_YES;
          f = fields_find_next(fields, f))
         m = match_or(m, value_fits(n, f->value));

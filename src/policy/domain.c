@@ -43,6 +43,9 @@ void domain_report(struct condition_context *k, const struct conf_value *v)
 
 bool domain_has(struct span domain, struct span host)
 {
+    size_t least = domain.len - (domain.ptr[0] == '.');
+    if (host.len < least || !host.len || ascii_lower((unsigned char)host.ptr[host.len - 1]) != ascii_lower((unsigned char)domain.ptr[domain.len - 1]))
+        return false; // most hosts
     if (domain.ptr[0] != '.')
         return span_eq_ci(host, domain);
     return span_ends_ci(host, domain) || span_eq_ci(host, span_skip(domain, 1));

@@ -183,6 +183,24 @@ static bool same(const struct pattern *p, char a, char b)
     return a == b || (p->fold && ascii_lower((unsigned char)a) == ascii_lower((unsigned char)b));
 }
 
+// What is before the first star, what is behind the last one, and the pieces between these in order, each where it comes first.
+static bool glob_is(struct span g, struct span s)
+{
+    size_t head = span_find(g, '*'), tail = span_rfind(g, '*') + 1;
+    struct span end = span_skip(g, tail);
+    if (s.len < head + end.len || !span_ends(s, end) || !span_starts(s, span_first(g, head)))
+        return false;
+    s = span_of(s.ptr + head, s.len - head - end.len);
+    for (struct span rest = span_of(g.ptr + head, tail - head); rest.ptr;) {
+        struct span piece = span_cut(&rest, '*');
+        size_t at = piece.len ? span_find_span(s, piece) : 0;
+        if (piece.len && at >= s.len)
+            return false;
+        s = span_skip(s, at + piece.len);
+    }
+    return true;
+}
+
 // Going back to the last star only is enough: O(length of the pattern * length of s) at worst.
 static bool glob_match(const struct pattern *p, struct span s, struct span *ret_rest)
 {
@@ -244,7 +262,7 @@ static bool plain_match(const struct pattern *p, struct span s, struct span *ret
         rest = span_skip(s, p->text.len);
         break;
     default:
-        return glob_match(p, s, ret_rest);
+        return p->fold || ret_rest ? glob_match(p, s, ret_rest) : glob_is(p->text, s);
     }
     if (yes && ret_rest)
         *ret_rest = rest;

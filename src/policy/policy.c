@@ -62,6 +62,15 @@ static bool redirect_status(struct condition_context *k, const struct conf_stmt 
     return false;
 }
 
+// One condition's is enough: all must hold.
+static struct gate gate_of_set(const struct conf_stmt *when)
+{
+    struct gate g = {GATE_OPEN, UINT64_MAX};
+    for (const struct conf_stmt *c = when ? when->first_child : NULL; c && g.kind == GATE_OPEN; c = c->next)
+        g = gate_of(c);
+    return g;
+}
+
 static bool fill(struct condition_context *k, const struct conf_stmt *s, struct policy_rule *r)
 {
     const struct conf_value *message = conf_option(s, "message");
@@ -70,6 +79,7 @@ static bool fill(struct condition_context *k, const struct conf_stmt *s, struct 
     r->label = label_of(k, s);
     r->message = message ? message->text : SPAN_NONE;
     r->when = condition_set_new(k, s->when);
+    r->gate = gate_of_set(s->when);
     if (r->action == POLICY_STRIP)
         r->strip = strip_of(s);
     if (r->action == POLICY_THROTTLE)
@@ -163,9 +173,12 @@ void policy_decide(const struct policy *p, const struct condition_input *in, str
 {
     struct policy_outcome o = {.refused = p->default_deny, .size_limit = UINT64_MAX};
     bool may_allow = false, may_refuse = false; // by a rule before, once the answer is there
+    struct gate_input gates;
+    if (p->n)
+        gate_input_of(in, &gates);
     for (unsigned i = 0; i < p->n; i++) {
         const struct policy_rule *r = &p->v[i];
-        if (r->action == POLICY_CHALLENGE && in->solved)
+        if (gate_is_shut(&r->gate, &gates) || (r->action == POLICY_CHALLENGE && in->solved))
             continue;
         enum match m = condition_set_judge(r->when, in);
         bool waits = m == MATCH_UNSURE && !in->answer && condition_set_needs(r->when) & CONDITION_NEEDS_ANSWER;

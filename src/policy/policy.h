@@ -3,7 +3,7 @@
 #ifndef WEIR_POLICY_POLICY_H
 #define WEIR_POLICY_POLICY_H
 
-#include "policy/condition.h"
+#include "policy/gate.h"
 
 enum policy_action { POLICY_ALLOW, POLICY_DENY, POLICY_REDIRECT, POLICY_RESPOND, POLICY_TARPIT, POLICY_CHALLENGE, POLICY_STRIP, POLICY_THROTTLE, POLICY_LOG };
 
@@ -12,6 +12,7 @@ enum policy_strip { STRIP_IMAGES = 1, STRIP_VIDEO = 2, STRIP_AUDIO = 4, STRIP_SC
 struct policy_rule {
     enum policy_action action;
     const struct condition_set *when;
+    struct gate gate;    // that requests have to pass before `when` is asked
     struct span where;   // FILE:LINE
     struct span label;   // what it is about, in the words of the configuration: "list ads", "method TRACE"
     struct span message; // for who is refused; empty: the usual words

@@ -14,6 +14,7 @@
 #include "http/h1.h"
 #include "base/mem.h"
 #include "http/uri.h"
+#include "policy/gate.h"
 #include "policy/rules.h"
 
 #define assert_span(s, lit) assert_span_at((s), span_str(lit), __LINE__)
@@ -61,6 +62,22 @@ struct asker {
     int64_t wall_s;
 };
 
+/// A rule that takes a request has no gate that would have kept it out.
+static inline void assert_gates_are_open(const struct policy *p, const struct rule *r, const struct condition_input *in)
+{
+    const struct conf_stmt *block = conf_child(conf_child(conf_root(p->conf), CONF_PROXY), CONF_POLICY);
+    struct gate_input has;
+    gate_input_of(in, &has);
+    for (const struct conf_stmt *s = block->first_child; s; s = s->next) {
+        if (!span_eq(conf_where(p->conf, s), r->where))
+            continue;
+        for (const struct conf_stmt *c = s->when ? s->when->first_child : NULL; c; c = c->next) {
+            struct gate g = gate_of(c);
+            assert_false(gate_is_shut(&g, &has));
+        }
+    }
+}
+
 /// The first rule that takes this request (the head's lines end with \r\n), or NULL.
 static inline const struct rule *policy_decide(const struct policy *p, const char *head, struct asker who,
                                                struct arena *a)
@@ -82,7 +99,10 @@ static inline const struct rule *policy_decide(const struct policy *p, const cha
                                  .arena = a};
     if (req.path.len)
         assert_int_equal(path_loose(req.path, a, &in.path_loose), ERR_OK);
-    return rules_decide(&p->rules, &in);
+    const struct rule *r = rules_decide(&p->rules, &in);
+    if (r)
+        assert_gates_are_open(p, r, &in);
+    return r;
 }
 
 /// "deny", "allow" or "none" for the request; the rules must be good.

@@ -45,6 +45,28 @@ static void domain(void **state)
     assert_refused("deny domain a.test/x", "no domain");
 }
 
+// What gates are for: rules about other hosts and paths are not even asked. (That they never keep out what a rule takes is checked with
+// every decision of these tests.)
+static void gates_keep_others_out(void **state)
+{
+    static const char *const shut[] = {"deny domain .ads.test", "deny host *.x.ads.test", "deny host ads.test b.ads.test", "deny path /admin/*"};
+    static const char *const open[] = {"deny domain .test", "deny host ads.*", "deny host *ads.test", "deny host ~ads", "deny path *.exe", "deny path /*",
+                                       "deny not domain .ads.test", "deny domain .ads.test .test"};
+    struct request req = {.authority = {.host = SPAN("shop.example"), .kind = HOST_NAME}};
+    struct condition_input in = {.req = &req, .path = SPAN("/basket"), .path_loose = SPAN("/basket")};
+    struct gate_input has;
+    (void)state;
+    gate_input_of(&in, &has);
+    for (size_t i = 0; i < ARRAY_LEN(shut) + ARRAY_LEN(open); i++) {
+        struct policy p;
+        policy_load(&p, i < ARRAY_LEN(shut) ? shut[i] : open[i - ARRAY_LEN(shut)]);
+        assert_true(p.ok);
+        struct gate g = gate_of(conf_child(conf_child(conf_root(p.conf), CONF_PROXY), CONF_POLICY)->first_child->when->first_child);
+        assert_int_equal(gate_is_shut(&g, &has), i < ARRAY_LEN(shut));
+        policy_free(&p);
+    }
+}
+
 static void host(void **state)
 {
     (void)state;
@@ -332,6 +354,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(client),
         cmocka_unit_test(domain),
+        cmocka_unit_test(gates_keep_others_out),
         cmocka_unit_test(host),
         cmocka_unit_test(path),
         cmocka_unit_test(two_readings),

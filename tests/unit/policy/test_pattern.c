@@ -76,6 +76,36 @@ static void glob(void **state)
 }
 
 // Not one that takes exponential time.
+// Who wants no rest is answered in another way.
+static void both_ways_agree(void **state)
+{
+    uint32_t seed = 1;
+    unsigned n_yes = 0;
+    (void)state;
+    for (unsigned round = 0; round < 50000; round++) {
+        char pattern[10], text[12];
+        struct span rest;
+        struct arena a;
+        size_t n = 0, m = 0;
+        arena_init(&a, 0);
+        for (size_t i = 0; i < 8; i++) {
+            seed = seed * 1664525 + 1013904223;
+            if (i < 1 + seed % 7)
+                pattern[n++] = "ab*"[(seed >> 20) % 3];
+            if (seed >> 28 < 12)
+                text[m++] = "ab"[seed >> 10 & 1];
+        }
+        pattern[n] = '\0';
+        struct pattern *p = make(pattern, false, &a);
+        enum match with = pattern_try(p, span_of(text, m), &rest), without = pattern_try(p, span_of(text, m), NULL);
+        if (with != without)
+            fail_msg("%s and %.*s: %d, %d", pattern, (int)m, text, with, without);
+        n_yes += with == MATCH_YES;
+        arena_fini(&a);
+    }
+    assert_in_range(n_yes, 2000, 40000);
+}
+
 static void glob_is_bounded(void **state)
 {
     (void)state;
@@ -334,6 +364,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exact),
         cmocka_unit_test(glob),
+        cmocka_unit_test(both_ways_agree),
         cmocka_unit_test(glob_is_bounded),
         cmocka_unit_test(case_folds),
         cmocka_unit_test(regex),
