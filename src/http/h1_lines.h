@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The lines of an HTTP/1 head, for the files of this room that read messages.
+// The lines of an HTTP/1 head, for what reads messages: this room, and ICAP, whose heads are made of the same lines.
 #ifndef WEIR_HTTP_H1_LINES_H
 #define WEIR_HTTP_H1_LINES_H
 

@@ -207,6 +207,7 @@ size_t access_log_json(const struct access_record *r, char out[ACCESS_LINE_MAX_B
     TEXT(l, "cache", r->cache, LONG);
     TEXT(l, "reason", r->reason, SHORT);
     TEXT(l, "rule", r->rule, LONG);
+    TEXT(l, "scan", r->scan, MEDIUM);
     TEXT(l, "noted", r->noted, MEDIUM);
     TEXT(l, "tls", r->tls, SHORT);
     TEXT(l, "inspected", r->inspected, MEDIUM);

@@ -23,7 +23,7 @@ struct access_record {
     unsigned upstream_status; // 0: it did not answer
     uint64_t upstream_connect_us, upstream_first_byte_us;
     unsigned retries;
-    struct span cache, reason, rule, noted, tls, inspected;
+    struct span cache, reason, rule, noted, scan, tls, inspected;
     struct span referer, user_agent; // in the combined form only
     const struct access_phase *phases; // in the JSON form, for `weir explain`; NULL: not written
     unsigned n_phases;

@@ -73,6 +73,7 @@ static struct access_record record_of(const struct exchange *x, uint64_t duratio
         .cache = x->cached ? x->cached->status_text : SPAN_NONE,
         .reason = span_str(err_name(x->log_reason ? x->log_reason : x->reason)),
         .rule = x->rule,
+        .scan = x->scan_said,
         .noted = x->noted,
         .inspected = x->inspected,
         .referer = fields_value(&req->fields, FIELD_REFERER),

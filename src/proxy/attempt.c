@@ -34,12 +34,11 @@ void attempt_keep(struct exchange *x, const struct chunkq *q, size_t from)
 // Content that has arrived already goes out with the head.
 static enum err content_at_hand(struct exchange *x, struct chunkq *q)
 {
-    struct client_stream *c = x->client;
     enum err e = x->kept.bytes ? chunkq_share(q, &x->kept, x->kept.bytes) : ERR_OK;
     size_t before = q->bytes;
-    while (!e && !c->request_complete && q->bytes < AT_HAND_BYTES && c->ops->ready(c)) {
+    while (!e && !upload_is_complete(x) && q->bytes < AT_HAND_BYTES && upload_is_ready(x)) {
         // What is there may be less than an octet of content (half a chunk's size): then it waits.
-        e = c->ops->read(c, q, AT_HAND_BYTES, deadline_in(x->timeouts->between_bytes));
+        e = upload_read(x, q, AT_HAND_BYTES);
         if (e == ERR_EOF)
             break;
         if (!e && x->body_limit && q->bytes > x->body_limit)
@@ -57,7 +56,7 @@ static enum err send_request(struct exchange *x)
     struct chunkq q;
     chunkq_init(&q);
     enum err e = x->req->framing.kind == FRAMING_NONE ? ERR_OK : content_at_hand(x, &q);
-    bool whole = x->client->request_complete && x->client->trailers.n == 0;
+    bool whole = upload_is_complete(x) && x->client->trailers.n == 0;
     if (!e)
         e = x->upstream->ops->send_head(x->upstream, &x->out, &q, whole);
     chunkq_fini(&q);

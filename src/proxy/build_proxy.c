@@ -4,6 +4,7 @@
 #include "proxy/inspect.h"
 #include "proxy/pac.h"
 #include "proxy/bandwidth.h"
+#include "proxy/scan.h"
 
 #include "base/hash.h"
 #include "base/num.h"
@@ -140,6 +141,7 @@ void build_proxy(struct builder *b, const struct conf_stmt *s)
     build_egress(b, s, &p->egress);
     p->compress = build_compress(b, s, NULL);
     p->cache = build_cache_use(b, s, NULL);
+    p->scanning = build_scan(b, s, NULL);
     p->pac = build_pac(b, s);
     build_parents(b, s, &p->parents);
     build_inspects(b, s, p, &p->inspects);

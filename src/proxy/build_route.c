@@ -2,6 +2,7 @@
 // Routes: what a path leads to.
 #include "proxy/guard.h"
 #include "proxy/mirror.h"
+#include "proxy/scan.h"
 #include "proxy/throttles.h"
 
 static void free_files(void *p)
@@ -157,6 +158,7 @@ void build_route(struct builder *b, const struct conf_stmt *s, const struct time
     build_rewrites(b, s, r);
     r->compress = build_compress(b, s, build_compress(b, s->parent, NULL));
     r->cache = build_cache_use(b, s, build_cache_use(b, s->parent, NULL));
+    r->scanning = build_scan(b, s, build_scan(b, s->parent, NULL));
     r->links = build_rewrite_links(b, s);
     build_replacements(b, s, &r->replacements);
     r->cors = build_cors(b, s, build_cors(b, s->parent, NULL));

@@ -662,6 +662,11 @@ void cache_job_account(const struct cache_job *j, struct exchange *x)
     x->tries = j->x.tries;
     x->connect_us = j->x.connect_us;
     x->first_byte_us = j->x.first_byte_us;
+    if (unlikely(j->x.scan_said.len)) {
+        x->scan_said = j->x.scan_said;
+        x->log_reason = j->x.log_reason ? j->x.log_reason : x->log_reason;
+        x->rule = j->x.rule.len ? j->x.rule : x->rule;
+    }
 }
 
 void cache_fetch_cancel_all(struct service *s)

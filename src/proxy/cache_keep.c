@@ -2,6 +2,7 @@
 #include "proxy/cache_keep.h"
 
 #include "http/device.h"
+#include "proxy/scan.h"
 #include "proxy/upstream_request.h"
 
 // ---- Keys
@@ -52,6 +53,11 @@ static enum err key_extra(struct exchange *x, const struct cache_use *use, struc
         e = add_part(x->arena, &extra, cookie_value(&x->req->fields, use->key_cookies[i]));
     if (use->key_device && !e)
         e = add_part(x->arena, &extra, device_name(device_of(&x->req->fields)));
+    struct span tag = SPAN_NONE;
+    if (!e)
+        e = scan_tag(x, &tag);
+    if (!e && tag.ptr)
+        e = add_part(x->arena, &extra, tag); // what was judged under another one is not the same any more
     *ret = extra;
     return e;
 }

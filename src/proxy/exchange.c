@@ -10,6 +10,7 @@
 #include "proxy/choice.h"
 #include "proxy/error_pages.h"
 #include "proxy/request_id.h"
+#include "proxy/scan.h"
 #include "proxy/thread.h"
 #include "proxy/throttles.h"
 
@@ -133,6 +134,8 @@ static void end(struct exchange *x)
     exchange_leave_server(x, x->reason);
     if (x->holds)
         throttles_release(x);
+    if (unlikely(x->scanned))
+        scan_upload_end(x);
     x->client->ops->watch(x->client, NULL);
     if (!x->reason && !x->inspect && !x->client->ops->confirm(x->client)) // a goodbye inside of a tunnel need not arrive
         x->reason = ERR_CANCELED;

@@ -89,6 +89,7 @@ struct exchange {
     uint64_t connect_us, first_byte_us; // how long these took
     struct fiber *uploader;
     enum err upload_err; // of the client's side
+    struct scan *scanned; // what its content comes through (scan.h); NULL: straight from the client
     bool uploading;      // the child fiber has not ended
     uint64_t uploaded, body_limit;
 
@@ -110,6 +111,7 @@ struct exchange {
     enum err reason;
     enum err log_reason; // what the log says in place of the reason, where it may say more than the client hears
     struct span rule; // FILE:LINE of what decided
+    struct span scan_said; // what came of a scan; empty: there was none
     struct span noted; // FILE:LINE of a rule that wants the request noted
     struct span message;
     unsigned retry_after_s; // of a refusal; 0: nothing better is known than a second

@@ -10,6 +10,7 @@
 #include "proxy/https.h"
 #include "proxy/inspect.h"
 #include "proxy/policing.h"
+#include "proxy/scan.h"
 #include "proxy/upstream_request.h"
 
 struct asked {
@@ -297,6 +298,17 @@ static struct span tunnel_line(struct asked *k)
     return arena_printf(k->a, "tunnel     %.*s\n", SPAN_ARG(inspect_words(&v, k->a)));
 }
 
+// What happens to content, where any is shown to a service.
+static struct span scan_lines(struct asked *k, struct span out, const struct scanning *all)
+{
+    const struct scan_rule *rules[] = {all ? all->uploads : NULL, all ? all->responses : NULL};
+    static const char *const what[] = {"content of the request", "content of the answer"};
+    for (unsigned i = 0; i < ARRAY_LEN(rules); i++)
+        if (rules[i])
+            out = arena_join(k->a, out, arena_printf(k->a, "scan       %s by %.*s, %s, by %.*s\n", what[i], SPAN_ARG(rules[i]->url.text), rules[i]->fail_open ? "fail-open" : "fail-closed", SPAN_ARG(rules[i]->where)));
+    return out;
+}
+
 bool generation_explain(const struct generation *g, struct span question, struct arena *a, struct span *ret_text)
 {
     struct conf_question q;
@@ -316,6 +328,8 @@ bool generation_explain(const struct generation *g, struct span question, struct
         out = arena_join(a, out, arena_printf(a, "list       %.*s, by %.*s\n", SPAN_ARG(k.hit.list), SPAN_ARG(k.hit.source)));
     if (q.proxy && !refused)
         out = arena_join(a, out, tunnel_line(&k));
+    if (!refused)
+        out = scan_lines(&k, out, q.proxy ? (g->n_proxies ? g->proxies[0]->scanning : NULL) : k.x.route ? k.x.route->scanning : NULL);
     *ret_text = arena_join(a, out, arena_printf(a, "authorize  %s\ndecided by %.*s\n", refused ? "deny" : "allow", SPAN_ARG(o.where.len ? o.where : SPAN("nothing"))));
     return true;
 }

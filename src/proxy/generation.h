@@ -92,6 +92,7 @@ struct replacements {
 
 enum route_target { TARGET_POOL, TARGET_REDIRECT, TARGET_RESPOND, TARGET_FILES, TARGET_PASSTHROUGH };
 
+struct scanning;
 struct route {
     struct pattern *path;
     const struct condition_set *when; // NULL: always
@@ -118,6 +119,7 @@ struct route {
     struct field_ops fields;
     const struct compress *compress; // its own or its site's; NULL: none
     const struct cache_use *cache;   // the same
+    const struct scanning *scanning; // the same
     const struct rewrite_links *links; // the same
     const struct cors *cors;           // the same
     enum security_level security;      // the same
@@ -197,6 +199,7 @@ struct proxy {
     struct inspect_rules inspects;   // `intercept-tls`
     const struct compress *compress; // NULL: none
     const struct cache_use *cache;   // the same
+    const struct scanning *scanning; // the same
     struct timeouts timeouts;
     const struct tls_site *tls; // for its listeners with TLS; NULL: none
     struct span where;

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "proxy/connection.h"
 #include "proxy/thread.h"
+#include "proxy/upload.h"
 
 enum {
     MIRRORS_MAX = 64,            // on their way, a thread: a slow pool costs copies, not memory
@@ -124,7 +125,7 @@ static bool copy_request(struct copy *c, const struct request *r)
 void mirror_send(struct exchange *x)
 {
     struct service *s = x->service;
-    bool whole = x->kept_all && x->client->request_complete;
+    bool whole = x->kept_all && upload_is_complete(x);
     if (!whole || s->draining || s->n_mirrors >= MIRRORS_MAX)
         return;
     struct copy *c = (struct copy *)mem_calloc(1, sizeof *c);

@@ -8,6 +8,7 @@
 #include "proxy/mirror.h"
 #include "proxy/guard.h"
 #include "proxy/inspect.h"
+#include "proxy/scan.h"
 #include "proxy/thread.h"
 #include "proxy/upload.h"
 #include "proxy/upstream_request.h"
@@ -267,13 +268,18 @@ enum err phase_fetch(struct exchange *x)
     if (x->tunnel_wanted)
         return fetch_tunnel(x);
     enum err e = upstream_request_build(x);
-    if (!e)
-        e = fetch(x);
+    if (!e && unlikely(scanning_of(x)))
+        e = scan_upload(x);
+    if (e || unlikely(x->answer != ANSWER_NONE))
+        return e;
+    e = fetch(x);
     if (e == ERR_QUEUE_FULL || e == ERR_QUEUE_TIMEOUT)
         metrics_limit(LIMIT_MAX_REQUESTS);
     if (e)
         return e;
     x->upstream_status = x->resp.status;
     x->answer = x->resp.status == 101 ? ANSWER_TUNNEL : ANSWER_UPSTREAM;
-    return ERR_OK;
+    if (unlikely(scanning_of(x)) && x->answer == ANSWER_UPSTREAM && (e = scan_response(x)))
+        x->answer = ANSWER_NONE;
+    return e;
 }

@@ -5,6 +5,7 @@
 #include "proxy/cached.h"
 #include "proxy/decide.h"
 #include "proxy/policing.h"
+#include "proxy/scan.h"
 #include "proxy/upstream_request.h"
 
 enum { ROUNDS_MAX = 8 }; // of looking again because something changed meanwhile
@@ -159,7 +160,8 @@ static enum err fetch(struct exchange *x, struct cache_object *o)
         return ERR_OK; // phase fetch's
     }
     enum err e;
-    if (fields_get(&x->req->fields, FIELD_RANGE) && !stale)
+    const struct scanning *scanned = scanning_of(x); // as a whole, or not at all
+    if (fields_get(&x->req->fields, FIELD_RANGE) && !stale && !(scanned && scanned->responses))
         e = cache_fetch_part(x, o && o->has_range ? o : NULL);
     else
         e = alone ? fetch_alone(x, stale) : fetch_shared(x, o, stale);

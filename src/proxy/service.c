@@ -18,6 +18,7 @@
 #include "proxy/inspect.h"
 #include "proxy/mirror.h"
 #include "proxy/peers.h"
+#include "proxy/scan.h"
 #include "proxy/thread.h"
 #include "proxy/upkeep.h"
 #include "proxy/throttles.h"
@@ -427,6 +428,7 @@ void service_free(struct service *s)
     laggards_fini(&s->laggards);
     overload_fini(&s->overload);
     endpoints_fini(&s->endpoints);
+    scan_peers_free(s);
     if (s->dns)
         dns_free(s->dns);
     slab_fini(&s->client_slab);

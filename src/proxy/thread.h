@@ -35,6 +35,7 @@ struct service {
     struct dns *dns;
     struct list mirrors;       // copies on their way (mirror.c)
     unsigned n_mirrors;
+    struct scan_peer *scan_peers; // the services that content is shown to (scan_service.h)
     struct keeper *keeper;     // of the first thread: looks after the pools for all
     struct events *events;     // NULL: nobody has listened so far
     struct preopen *preopen;   // NULL: no pool wants connections that stand ready

@@ -12,7 +12,7 @@ enum { UPLOAD_WANT_BYTES = 64 * 1024 };
 static enum err pump(struct exchange *x, struct chunkq *q)
 {
     for (;;) {
-        enum err e = x->client->ops->read(x->client, q, pace_piece(x, UPLOAD_WANT_BYTES), deadline_in(x->timeouts->between_bytes));
+        enum err e = upload_read(x, q, pace_piece(x, UPLOAD_WANT_BYTES));
         if (e && e != ERR_EOF) {
             if (fiber_canceled(fiber_self()))
                 return e; // upload_stop: the answer came first, and the client may go on behind it
@@ -20,7 +20,7 @@ static enum err pump(struct exchange *x, struct chunkq *q)
             fiber_cancel(x->fiber, e);
             return e;
         }
-        bool end = e == ERR_EOF || x->client->request_complete;
+        bool end = e == ERR_EOF || upload_is_complete(x);
         size_t n = q->bytes;
         attempt_keep(x, q, 0);
         x->uploaded += n;

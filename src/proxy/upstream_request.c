@@ -2,6 +2,7 @@
 #include "proxy/upstream_request.h"
 #include "proxy/guard.h"
 #include "proxy/identity.h"
+#include "proxy/scan.h"
 #include "proxy/transform.h"
 
 #include "base/ascii.h"
@@ -329,6 +330,8 @@ enum err upstream_request_build(struct exchange *x)
         e = identity_hide(x, &x->out.fields);
     if (!e)
         e = transform_request_fields(x, &x->out.fields);
+    if (!e)
+        e = scan_request_fields(x);
     if (!e)
         e = put_max_forwards(x);
     if (!e)
