@@ -65,8 +65,8 @@ static const int allowed[] = {
     // files
     SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_pread64, SYS_preadv2, SYS_lseek, SYS_openat, SYS_openat2, SYS_fstat, SYS_newfstatat, SYS_fstatfs,
     SYS_statx, SYS_getdents64, SYS_dup, SYS_dup3, SYS_faccessat, SYS_readlinkat,
-    // of the cache's folder
-    SYS_pwritev, SYS_ftruncate, SYS_unlinkat, SYS_fdatasync,
+    // of the cache's folder, and of the quotas'
+    SYS_pwritev, SYS_ftruncate, SYS_unlinkat, SYS_fdatasync, SYS_pwrite64, SYS_fsync,
     // memory, threads, time
     SYS_mmap, SYS_munmap, SYS_mprotect, SYS_madvise, SYS_mremap, SYS_brk, SYS_futex, SYS_sched_yield, SYS_sched_getaffinity, SYS_getrandom,
     SYS_clock_gettime, SYS_clock_nanosleep, SYS_nanosleep, SYS_set_robust_list, SYS_rseq, SYS_set_tid_address,

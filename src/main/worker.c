@@ -23,6 +23,7 @@
 #include "main/crash.h"
 #include "main/sandbox.h"
 #include "main/worker_door.h"
+#include "quota/quota.h"
 #include "proxy/ask.h"
 #include "proxy/status.h"
 #include "proxy/tap.h"
@@ -150,6 +151,19 @@ static void folder_failed(const char *name, const char *folder, const char *why)
     log_error(LOG_WARN, "cache %s goes on without its folder %s: %s", name, folder, why);
 }
 
+// ---- The quotas' store
+
+static void say_quota(const char *text)
+{
+    log_error(LOG_ERROR, "%s", text);
+}
+
+// Where it cannot be opened, counting goes on in memory.
+static void open_quotas(const struct generation *g)
+{
+    (void)quota_open(generation_quota_folder(g), say_quota);
+}
+
 // ---- Reload
 
 static bool read_bundle(int fd, struct arena *a, struct span *ret)
@@ -235,6 +249,7 @@ static void reload(struct worker *w, const struct channel_msg *m, int fd)
         generation_unref(w->gen);
         w->gen = g;
         cache_open_folders(FOLDER_WAIT_MS, folder_failed);
+        open_quotas(g);
         if (w->pending_log_fd >= 0)
             change_log(w, w->pending_log_fd);
         w->pending_log_fd = -1;
@@ -395,11 +410,13 @@ int worker_run(const struct worker_start *s)
         !log_start(s->log_fd) || history_start(w->n_threads)) // a later configuration may have a log where this one has none
         return 1;
     cache_open_folders(FOLDER_WAIT_MS, folder_failed);
+    open_quotas(s->gen);
     if (!start_threads(w))
         return 1;
     struct channel_msg ready = {.type = CHANNEL_READY, .ok = true};
     channel_send(s->channel, &ready, -1);
     if (!obey(w)) {
+        quota_end();
         log_stop();
         _exit(0); // the supervisor is gone: nobody waits for what is under way
     }
@@ -408,6 +425,7 @@ int worker_run(const struct worker_start *s)
     tap_close_all();
     history_stop();
     generation_unref(w->gen);
+    quota_close();
     cache_close_folders();
     mem_free(w);
     return 0;

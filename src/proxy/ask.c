@@ -9,6 +9,7 @@
 #include "proxy/cache_metrics.h"
 #include "proxy/pool_metrics.h"
 #include "proxy/generation.h"
+#include "proxy/quotas.h"
 #include "proxy/tap.h"
 
 static const struct {
@@ -39,6 +40,7 @@ void ask_status(struct ask *k)
     long long open = (long long)metrics_total(METRIC_CONNECTIONS_OPEN), accepted = (long long)metrics_total(METRIC_CONNECTIONS),
               requests = (long long)metrics_total(METRIC_REQUESTS);
     ask_say_pools(k);
+    ask_say_quotas(k);
     if (k->json)
         ask_say(k, ", \"connections\": {\"open\": %lld, \"accepted\": %lld}, \"requests\": %lld}\n", open, accepted, requests);
     else

@@ -4,6 +4,7 @@
 #include "proxy/inspect.h"
 #include "proxy/pac.h"
 #include "proxy/bandwidth.h"
+#include "proxy/quotas.h"
 #include "proxy/scan.h"
 
 #include "base/hash.h"
@@ -146,6 +147,7 @@ void build_proxy(struct builder *b, const struct conf_stmt *s)
     build_parents(b, s, &p->parents);
     build_inspects(b, s, p, &p->inspects);
     p->bandwidths = build_bandwidths(b, s, arena_printf(b->a, "proxy %.*s", SPAN_ARG(p->name)));
+    p->quotas = build_quotas(b, s, arena_printf(b->a, "proxy %.*s", SPAN_ARG(p->name)));
     rules_new(&b->cond, s, &p->clients);
     p->guard = build_guard(b, s, NULL);
     p->throttles = build_throttles(b, s, arena_printf(b->a, "proxy %.*s", SPAN_ARG(p->name)));

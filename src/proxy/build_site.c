@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A site with its routes.
 #include "proxy/bandwidth.h"
+#include "proxy/quotas.h"
 
 struct site *build_site(struct builder *b, const struct conf_stmt *s)
 {
@@ -19,6 +20,7 @@ struct site *build_site(struct builder *b, const struct conf_stmt *s)
     build_fields(b, s, &site->fields);
     site->throttles = build_throttles(b, s, arena_printf(b->a, "site %.*s", SPAN_ARG(site->name)));
     site->bandwidths = build_bandwidths(b, s, arena_printf(b->a, "site %.*s", SPAN_ARG(site->name)));
+    site->quotas = build_quotas(b, s, arena_printf(b->a, "site %.*s", SPAN_ARG(site->name)));
     site->tls = build_tls(b, s);
     site->pages = build_error_pages(b, s, NULL);
     struct timeouts t = build_timeouts(s, &b->g->timeouts);

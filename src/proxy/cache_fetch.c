@@ -458,6 +458,7 @@ static enum err deliver_to_leader(struct cache_job *j)
     x->client = leader->client;
     x->conn = leader->conn;
     x->cached = leader->cached;
+    x->quotas = leader->quotas;
     x->fiber = j->fiber;
     x->client->ops->watch(x->client, j->fiber);
     x->phase = PHASE_EXAMINE;
@@ -470,6 +471,7 @@ static enum err deliver_to_leader(struct cache_job *j)
     x->client = &j->nobody.stream;
     x->conn = &j->conn;
     x->cached = NULL;
+    x->quotas = NULL;
     j->lent = false;
     return e;
 }

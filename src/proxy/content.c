@@ -17,7 +17,9 @@ static enum err send_paced(struct exchange *x, struct chunkq *q, bool end, const
     enum err e = ERR_OK;
     do {
         size_t n = MIN(q->bytes, pace_piece(x, SIZE_MAX));
-        e = chunkq_move(&piece, q, n);
+        e = pace_check(x);
+        if (!e)
+            e = chunkq_move(&piece, q, n);
         bool last = end && !q->bytes;
         if (!e)
             e = x->client->ops->send(x->client, &piece, last, last ? trailers : NULL);

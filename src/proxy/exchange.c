@@ -9,6 +9,7 @@
 #include "proxy/inspect.h"
 #include "proxy/choice.h"
 #include "proxy/error_pages.h"
+#include "proxy/quotas.h"
 #include "proxy/request_id.h"
 #include "proxy/scan.h"
 #include "proxy/thread.h"
@@ -134,6 +135,8 @@ static void end(struct exchange *x)
     exchange_leave_server(x, x->reason);
     if (x->holds)
         throttles_release(x);
+    if (unlikely(x->quotas))
+        quotas_settle(x);
     if (unlikely(x->scanned))
         scan_upload_end(x);
     x->client->ops->watch(x->client, NULL);

@@ -59,6 +59,7 @@ struct exchange {
     struct span path_loose; // of req, as rules see it; NULL pointer: none has looked yet
     const struct timeouts *timeouts;
     bool tunnel_wanted; // CONNECT
+    struct quota_holds *quotas; // what it uses up of (quotas.h); NULL: of nothing
     struct throttle_hold *holds; // what it counts for until it ends (throttles.h)
 
     // authorize

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A generation: building it from the configuration's tree, and its life.
 #include "proxy/build.h"
+#include "proxy/quotas.h"
 
 #include "base/mem.h"
 #include "policy/group.h"
@@ -75,6 +76,7 @@ static void build_all(struct builder *b)
     for (const struct conf_stmt *s = conf_child(root, CONF_PROXY); s; s = conf_next(s))
         build_proxy(b, s);
     build_dashboard(b);
+    build_quota_store(b);
     build_own_addresses(b);
     g->specs = (struct listener_spec *)build_alloc(b, (g->n_listeners + 1) * sizeof *g->specs);
     for (unsigned i = 0; g->specs && i < g->n_listeners; i++)
@@ -132,6 +134,11 @@ void generation_unref(struct generation *g)
 {
     if (g && atomic_fetch_sub_explicit(&g->refs, 1, memory_order_acq_rel) == 1)
         generation_free(g);
+}
+
+int generation_quota_folder(const struct generation *g)
+{
+    return g->quota_folder;
 }
 
 struct conf *generation_conf(const struct generation *g)

@@ -92,6 +92,7 @@ struct replacements {
 
 enum route_target { TARGET_POOL, TARGET_REDIRECT, TARGET_RESPOND, TARGET_FILES, TARGET_PASSTHROUGH };
 
+struct quotas;
 struct scanning;
 struct route {
     struct pattern *path;
@@ -153,6 +154,7 @@ struct site {
     const struct route *passthrough; // its only route, where TLS is passed on as it is; otherwise NULL
     struct span where;
     const struct bandwidths *bandwidths; // NULL: none
+    const struct quotas *quotas;         // the same
     struct metric_set *metrics;
 };
 
@@ -194,6 +196,7 @@ struct proxy {
     const struct auth *auth;         // NULL: users need not show who they are
     enum privacy privacy;
     const struct bandwidths *bandwidths; // NULL: none
+    const struct quotas *quotas;         // the same
     struct span pac; // of its script, what goes around it; a NULL pointer: none is served
     struct parent_rules parents;     // of other proxies that requests go through
     struct inspect_rules inspects;   // `intercept-tls`
@@ -258,6 +261,8 @@ struct generation {
     struct acme_plan acme; // of the sites with `tls auto`
     enum access_log log;
     struct metric_set *nowhere; // requests that reach no site and no proxy
+    bool wants_quotas;    // some `quota` is there
+    int quota_folder;     // of their store, the configuration's own; -1: none
     bool keeps_history;   // somebody can ask: there is a control socket or a dashboard
     struct span log_dest, error_dest; // admin/log_destination.h
     const struct condition_set *log_when; // which requests the access log has; NULL: all

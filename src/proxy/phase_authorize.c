@@ -10,6 +10,7 @@
 #include "proxy/guard.h"
 #include "proxy/page.h"
 #include "proxy/policing.h"
+#include "proxy/quotas.h"
 #include "proxy/refusals.h"
 #include "proxy/throttles.h"
 
@@ -211,6 +212,8 @@ enum err phase_authorize(struct exchange *x)
     if (e || x->answer != ANSWER_NONE)
         return e;
     e = throttles_admit(x, THROTTLE_KNOWN_USER);
+    if (!e)
+        e = quotas_admit(x);
     if (!e && x->proxy)
         e = policing_request(x, &in);
     if (e || x->answer != ANSWER_NONE)

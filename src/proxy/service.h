@@ -33,6 +33,8 @@ struct acme_plan;
 struct dns_config;
 /// What the helper process is to do; NULL: nothing. Lives as long as the generation.
 const struct acme_plan *generation_acme(const struct generation *g);
+/// The folder of the quotas' store (the generation's own descriptor); -1: there is no quota, or no folder.
+int generation_quota_folder(const struct generation *g);
 void generation_dns(const struct generation *g, struct dns_config *ret);
 
 /// When its certificates expire, by site: lines, or a JSON array.

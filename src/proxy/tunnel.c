@@ -83,6 +83,8 @@ static enum err copy(struct direction *d, bool *ret_bulk)
                 break;
         }
         size_t n = q.bytes;
+        if ((e = pace_check(x)))
+            break;
         e = d->down ? x->client->ops->send(x->client, &q, false, NULL) : x->upstream->ops->send(x->upstream, &q, false, NULL);
         if (e)
             break;

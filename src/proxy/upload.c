@@ -29,6 +29,11 @@ static enum err pump(struct exchange *x, struct chunkq *q)
             fiber_cancel(x->fiber, ERR_CONTENT_TOO_LARGE);
             return ERR_CONTENT_TOO_LARGE;
         }
+        if ((e = pace_check(x))) {
+            x->upload_err = e;
+            fiber_cancel(x->fiber, e);
+            return e;
+        }
         const struct fields *trailers = end ? guard_trailers(x, false, &x->client->trailers) : NULL;
         e = x->upstream->ops->send(x->upstream, q, end, trailers);
         if (!e && pace_is_set(x))
