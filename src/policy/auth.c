@@ -8,7 +8,7 @@ static bool options_fit(struct condition_context *k, const struct conf_stmt *s)
 {
     static const struct {
         const char *kind, *options;
-    } rows[] = {{"basic", " file realm "}, {"bearer", " realm keys algorithm audience issuer user "}, {"client-cert", " "}, {"off", " "}};
+    } rows[] = {{"basic", " file realm "}, {"bearer", " realm keys algorithm audience issuer user "}, {"client-cert", " "}, {"request", " fields user timeout cache ? "}, {"off", " "}};
     struct span kind = s->args[0].text;
     for (unsigned i = 1; i < s->n_args; i++) {
         struct span word = arena_printf(k->arena, " %s ", s->args[i].option ? s->args[i].option : "?");
@@ -86,10 +86,18 @@ static bool build_client_cert(struct condition_context *k, const struct conf_stm
     return true;
 }
 
+// What is asked for is the service's business, and so is the challenge.
+static bool build_request(struct condition_context *k, const struct conf_stmt *s, struct auth_method *m)
+{
+    m->kind = AUTH_REQUEST;
+    m->request = auth_request_new(k, s);
+    return m->request != NULL;
+}
+
 static const struct {
     const char *word;
     bool (*build)(struct condition_context *k, const struct conf_stmt *s, struct auth_method *m);
-} kinds[] = {{"basic", build_basic}, {"bearer", build_bearer}, {"client-cert", build_client_cert}};
+} kinds[] = {{"basic", build_basic}, {"bearer", build_bearer}, {"client-cert", build_client_cert}, {"request", build_request}};
 
 static bool build_method(struct condition_context *k, const struct conf_stmt *s, struct auth_method *m)
 {

@@ -3,10 +3,11 @@
 #ifndef WEIR_POLICY_AUTH_H
 #define WEIR_POLICY_AUTH_H
 
+#include "policy/auth_request.h"
 #include "policy/passwd.h"
 #include "policy/token.h"
 
-enum auth_kind { AUTH_BASIC, AUTH_BEARER, AUTH_CLIENT_CERT };
+enum auth_kind { AUTH_BASIC, AUTH_BEARER, AUTH_CLIENT_CERT, AUTH_REQUEST };
 
 struct auth_method {
     enum auth_kind kind;
@@ -14,6 +15,7 @@ struct auth_method {
     struct span challenge;        // the value of WWW-Authenticate or Proxy-Authenticate; empty: none
     const struct passwd *passwords;   // AUTH_BASIC
     const struct token_rules *tokens; // AUTH_BEARER
+    const struct auth_request *request; // AUTH_REQUEST
 };
 struct auth {
     const struct auth_method *v;

@@ -4,6 +4,7 @@
 #include "base/secret.h"
 #include "policy/auth_memory.h"
 #include "policy/credentials.h"
+#include "proxy/auth_service.h"
 
 const struct auth *authenticate_by(const struct exchange *x)
 {
@@ -117,6 +118,8 @@ static enum err try_method(struct exchange *x, const struct auth_method *m)
         return token.ptr ? token_check(m->tokens, token, (int64_t)(loop_wall_ms() / 1000), x->arena, &x->user) : ERR_CREDENTIALS_MISSING;
     case AUTH_CLIENT_CERT:
         return try_certificate(x);
+    case AUTH_REQUEST:
+        return auth_service_ask(x, m);
     }
     return ERR_INTERNAL;
 }

@@ -63,6 +63,7 @@ struct exchange {
     struct throttle_hold *holds; // what it counts for until it ends (throttles.h)
 
     // authorize
+    struct granted *granted;     // what a service of `auth request` adds; NULL: nothing
     struct policy_state *policy; // NULL: the proxy has no policy
     const struct inspect_rule *inspect; // of a CONNECT whose tunnel is to be decrypted; NULL: passed on as it is
     struct span inspected;              // for the log: what became of it, by which FILE:LINE; empty: nothing was asked

@@ -185,7 +185,7 @@ static enum err hold_rules_and_authenticate(struct exchange *x, struct condition
     if (!e && x->answer == ANSWER_NONE)
         e = authenticate(x);
     in->user = x->user;
-    return e || !need_user ? e : hold_rules(x, in);
+    return e || !need_user || x->answer != ANSWER_NONE ? e : hold_rules(x, in);
 }
 
 // A browser asks before it sends anything that says who it is for; so whoever may be here at all is answered.

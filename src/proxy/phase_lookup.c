@@ -4,6 +4,7 @@
 #include "proxy/cache_keep.h"
 #include "proxy/cached.h"
 #include "proxy/decide.h"
+#include "proxy/auth_service.h"
 #include "proxy/policing.h"
 #include "proxy/scan.h"
 #include "proxy/upstream_request.h"
@@ -48,7 +49,7 @@ static enum cache_fwd goes_past(struct exchange *x, const struct cached *c)
     const struct request *r = x->req;
     if (r->method != METHOD_GET && r->method != METHOD_HEAD)
         return FWD_METHOD;
-    if (has_content(r) || r->upgrade || is_policed(x) || makes_claims(x) || is_bypassed(x, c->use))
+    if (has_content(r) || r->upgrade || (x->granted && x->granted->fields.n) || is_policed(x) || makes_claims(x) || is_bypassed(x, c->use))
         return FWD_BYPASS;
     // Preconditions that are the origin's alone to judge (RFC 9111 4.3.2).
     if (fields_get(&r->fields, FIELD_IF_MATCH) || fields_get(&r->fields, FIELD_IF_UNMODIFIED_SINCE))

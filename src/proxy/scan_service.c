@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/scan_service.h"
 
-#include "balance/connecting.h"
-#include "balance/registry.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "icap/exchange.h"
-#include "net/dial.h"
+#include "proxy/side.h"
 #include "proxy/thread.h"
 
 enum {
@@ -82,57 +80,19 @@ static enum err as_ours(enum err e)
     }
 }
 
-static enum err open_new(struct exchange *x, const struct scan_rule *r, const struct dns_answer *to,
-                         struct upstream_conn **ret)
-{
-    struct endpoints *es = &x->service->endpoints;
-    struct upstream_conn *u = endpoints_new(es);
-    struct addr used;
-    if (!u)
-        return ERR_NO_MEMORY;
-    struct dial_request d = {.addrs = to->addrs, .n = to->n};
-    enum err e = dial(&d, deadline_in(x->timeouts->connect), &u->t.io, &used);
-    if (e) {
-        endpoints_abandon(es, u);
-        return e;
-    }
-    e = endpoints_adopt(es, &used, identity_of(r), u);
-    if (!e) {
-        u->member = r->member;
-        *ret = u;
-    }
-    return e;
-}
-
 enum err scan_connect(struct exchange *x, const struct scan_rule *r, const struct scan_peer *p, bool fresh,
                       struct upstream_conn **ret)
 {
-    struct dns_answer to;
-    unsigned max = p && p->known && p->options.max_connections
-                       ? MIN(r->connections, p->options.max_connections)
-                       : r->connections;
-    enum err e = dns_resolve(x->service->dns, r->url.host, deadline_in(DNS_QUERY_TIMEOUT_MS + 1000), &to);
-    if (e)
-        return as_ours(e);
-    for (unsigned i = 0; i < to.n; i++) {
-        struct upstream_conn *u;
-        to.addrs[i].port = r->url.port;
-        while (!fresh && (u = endpoints_take(&x->service->endpoints, &to.addrs[i], identity_of(r)))) {
-            u->n_exchanges++;
-            if (upstream_is_alive(u)) {
-                *ret = u;
-                return ERR_OK;
-            }
-            u->on_finish(u, false);
-        }
-    }
-    e = member_connect(r->member, max, deadline_in(r->timeout_ms));
-    if (e)
-        return as_ours(e);
-    e = open_new(x, r, &to, ret);
-    if (e)
-        member_disconnected(r->member);
-    return e ? as_ours(e) : ERR_OK;
+    struct side to = {.host = r->url.host,
+                      .port = r->url.port,
+                      .identity = identity_of(r),
+                      .member = r->member,
+                      .max = r->connections,
+                      .wait_ms = r->timeout_ms};
+    if (p && p->known && p->options.max_connections)
+        to.max = MIN(to.max, p->options.max_connections);
+    enum err e = side_connect(x, &to, fresh, ret);
+    return e && !fiber_canceled(fiber_self()) ? as_ours(e) : e;
 }
 
 // ---- Options

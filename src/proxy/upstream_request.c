@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/upstream_request.h"
+#include "proxy/auth_service.h"
 #include "proxy/guard.h"
 #include "proxy/identity.h"
 #include "proxy/scan.h"
@@ -326,6 +327,8 @@ enum err upstream_request_build(struct exchange *x)
         e = fields_add(&x->out.fields, FIELD_HOST, x->req->authority.text);
     if (!e)
         e = copy_fields(x);
+    if (!e && unlikely(x->granted))
+        e = auth_service_fields(x, &x->out.fields);
     if (!e)
         e = identity_hide(x, &x->out.fields);
     if (!e)
