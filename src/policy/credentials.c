@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy/credentials.h"
 
-#include "base/ascii.h"
+#include "base/base64.h"
 
 struct span credentials_of(struct span value, struct span scheme)
 {
@@ -9,40 +9,6 @@ struct span credentials_of(struct span value, struct span scheme)
         return SPAN_NONE;
     struct span rest = span_trim(span_skip(value, scheme.len));
     return rest.ptr ? rest : SPAN("");
-}
-
-static int base64_value(unsigned char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (ascii_is_digit(c))
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-// RFC 4648 4; the padding may be missing, and there is nothing else beside the alphabet. Returns the length, or SIZE_MAX.
-static size_t base64_decode(struct span s, char *out, size_t cap)
-{
-    size_t n = 0, padding = 0;
-    while (s.len && s.ptr[s.len - 1] == '=' && padding < 2)
-        s.len--, padding++;
-    if (s.len % 4 == 1 || (padding && (s.len + padding) % 4))
-        return SIZE_MAX;
-    uint32_t bits = 0;
-    for (size_t i = 0; i < s.len; i++) {
-        int v = base64_value((unsigned char)s.ptr[i]);
-        if (v < 0)
-            return SIZE_MAX;
-        bits = bits << 6 | (uint32_t)v;
-        if (i % 4 == 0)
-            continue;
-        if (n == cap)
-            return SIZE_MAX;
-        out[n++] = (char)(bits >> (6 - 2 * (i % 4)));
-    }
-    return n;
 }
 
 bool basic_parse(struct span token, struct basic_credentials *ret)

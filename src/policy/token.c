@@ -4,6 +4,8 @@
 #include <cjose/cjose.h>
 #include <jansson.h>
 
+#include "policy/token_pem.h"
+
 enum { KEYS_MAX = 64, LEEWAY_S = 30, USER_MAX = 255 };
 
 struct token_rules {
@@ -35,6 +37,16 @@ static void add_key(struct token_rules *t, const json_t *key)
         t->keys[t->n_keys++] = k;
 }
 
+// Each of them is to be of use: who writes PEM has picked the keys.
+static bool read_pem(struct token_rules *t, struct condition_context *k, const struct conf_value *file, struct span text)
+{
+    const char *why;
+    t->n_keys = token_pem_read(text, t->keys, KEYS_MAX, &why);
+    if (why || !t->n_keys)
+        conf_error(k->diags, k->conf, &file->pos, "%.*s: %s", SPAN_ARG(file->text), why ? why : "there is no key in it");
+    return !why && t->n_keys;
+}
+
 static bool read_keys(struct token_rules *t, struct condition_context *k, const struct conf_value *file)
 {
     struct span text;
@@ -43,6 +55,8 @@ static bool read_keys(struct token_rules *t, struct condition_context *k, const 
         conf_error(k->diags, k->conf, &file->pos, "%.*s cannot be read: %s", SPAN_ARG(file->text), why);
         return false;
     }
+    if (token_pem_is(text))
+        return read_pem(t, k, file, text);
     json_t *root = json_loadb(text.ptr ? text.ptr : "", text.len, JSON_REJECT_DUPLICATES, NULL), *set = json_object_get(root, "keys"), *key;
     size_t i;
     if (json_is_array(set))
@@ -52,7 +66,7 @@ static bool read_keys(struct token_rules *t, struct condition_context *k, const 
         add_key(t, root);
     json_decref(root);
     if (!t->n_keys)
-        conf_error(k->diags, k->conf, &file->pos, "%.*s has no key: it is to be a JWK, or a set of them ({\"keys\": [...]})", SPAN_ARG(file->text));
+        conf_error(k->diags, k->conf, &file->pos, "%.*s has no key: it is to be a JWK, a set of them ({\"keys\": [...]}), or PEM with public keys or certificates", SPAN_ARG(file->text));
     return t->n_keys > 0;
 }
 

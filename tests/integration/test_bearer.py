@@ -102,6 +102,44 @@ def test_rs256_and_no_confusion_of_algorithms(weir, origin, folder):
         assert get(token(lambda d: hmac.new(key, d, hashlib.sha256).digest())) == 401
 
 
+def raw_signature(der):
+    """r and s of an ECDSA signature one behind the other (RFC 7518 3.4)."""
+    assert der[0] == 0x30 and der[2] == 2
+    r, rest = der[4:4 + der[3]], der[4 + der[3]:]
+    s = rest[2:2 + rest[1]]
+    return b"".join(n.lstrip(b"\0").rjust(32, b"\0") for n in (r, s))
+
+
+def test_keys_from_pem(weir, origin, folder):
+    """Public keys and certificates, several in a file; another key, or another algorithm, is of no use."""
+    need("openssl")
+    run = lambda *a, **k: subprocess.run(["openssl", *a], cwd=folder, check=True, capture_output=True, **k).stdout
+    run("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "ec.pem")
+    run("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "other.pem")
+    run("genrsa", "-out", "rsa.pem", "2048")
+    run("req", "-x509", "-new", "-key", "rsa.pem", "-subj", "/CN=x", "-out", "rsa.crt")
+    pem = (folder / "rsa.crt").read_bytes() + b"words between\n" + run("ec", "-in", "ec.pem", "-pubout")
+    es = lambda key: lambda d: raw_signature(run("dgst", "-sha256", "-sign", key, input=d))
+    rs = lambda d: run("dgst", "-sha256", "-sign", "rsa.pem", input=d)
+    o = origin()
+    for algorithm, good, bad in [("ES256", es("ec.pem"), es("other.pem")), ("RS256", rs, es("ec.pem"))]:
+        w = weir(CONF.replace("ALG", algorithm).replace("keys.json", "keys.pem"), app=o.port, files={"keys.pem": pem})
+        with connect(w.site) as c:
+            for sign, head, status in [(good, algorithm, 200), (bad, algorithm, 401), (rs if algorithm == "ES256" else es("ec.pem"), {"ES256": "RS256", "RS256": "ES256"}[algorithm], 401),
+                                       (lambda d: hmac.new(pem, d, hashlib.sha256).digest(), "HS256", 401)]:
+                assert c.ask(request(fields=[("Authorization", "Bearer " + token(sign, {"alg": head}))])).status == status
+
+
+@pytest.mark.parametrize("pem, words", [
+    ("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "is damaged"), ("-----BEGIN NOTHING-----\n", "no key in it"),
+    ("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "a private key has no business here")])
+def test_pem_that_is_of_no_use(folder, cli, pem, words):
+    (folder / "k.pem").write_text(pem)
+    (folder / "x.conf").write_text("proxy 127.0.0.1:13128 { auth bearer keys k.pem algorithm ES256 }\n")
+    done = cli("check", "-c", "x.conf")
+    assert done.returncode == 2 and words in done.stderr
+
+
 @pytest.mark.parametrize("statement, words", [
     ("auth bearer keys k.json", "wants the one algorithm"), ("auth bearer algorithm ES256", "wants the keys"), ("auth bearer keys k.json algorithm none", "no algorithm"),
     ("auth bearer keys k.json algorithm ES256", "has no key"), ("auth bearer keys missing.json algorithm ES256", "cannot be read"), ("auth basic keys k.json", "no word for `auth basic`")])
