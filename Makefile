@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A thin front for meson and the scripts in scripts/; `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help deps build run test bench instructions fuzz corpus simulate soak crowd overload killed chaos easylist coverage tsan cross format lint reference install deb dist testssl
+.PHONY: help deps build run test bench instructions fuzz corpus simulate soak crowd overload killed chaos easylist coverage tsan cross format lint reference install deb dist testssl walk
 
 # A build folder: $(call configure,FOLDER,COMPILER,OPTIONS)
 configure = @test -f $(1)/build.ninja || CC=$(2) meson setup $(1) $(3)
@@ -74,6 +74,12 @@ simulate: ## the simulator's schedules from SIM_SEEDS (10000) seeds, with saniti
 	@ninja -C build/test --quiet
 	@SIM_SEEDS=$${SIM_SEEDS:-10000} SIM_THOROUGH=$${SIM_THOROUGH:-20} \
 		meson test -C build/test --suite simulation --print-errorlogs --timeout-multiplier 0
+
+walk: ## a wiki and gitweb behind weir under another name: Chromium walks 100 pages, logs in, and never sees the server's name
+	@scripts/deps build test walk
+	$(call configure,build/test,gcc,-Dbuildtype=debug -Doptimization=1 -Db_sanitize=address$(,)undefined)
+	@ninja -C build/test --quiet
+	@WEIR_WALK=1 WEIR_BIN=$(CURDIR)/build/test/weir /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/browser/test_real_application.py
 
 easylist: ## EasyList matching against a plain reading of the rules and against another engine, over EASYLIST_URLS (100000) URLs
 	@scripts/deps build test

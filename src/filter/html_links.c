@@ -166,7 +166,7 @@ static void html_free(struct filter *f)
 
 static const struct filter_ops ops = {"rewrite-links html", run, html_free};
 
-struct filter *html_links_new(const struct link_map *m)
+static struct filter *make(const struct link_map *m, bool xml)
 {
     struct html_links *l = (struct html_links *)mem_calloc(1, sizeof *l);
     if (!l)
@@ -174,6 +174,17 @@ struct filter *html_links_new(const struct link_map *m)
     l->f.ops = &ops;
     l->map = m;
     html_tokens_init(&l->h, on_tag, on_style);
+    l->h.xml = xml;
     css_links_init(&l->css, m);
     return &l->f;
+}
+
+struct filter *html_links_new(const struct link_map *m)
+{
+    return make(m, false);
+}
+
+struct filter *xhtml_links_new(const struct link_map *m)
+{
+    return make(m, true);
 }

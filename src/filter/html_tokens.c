@@ -201,9 +201,8 @@ static void tag_ended(struct html_tokens *h, struct span name, const char *tag)
             html_foreign_end(&h->foreign, name);
         return;
     }
-    bool before = html_foreign_is(&h->foreign);
-    bool foreign = false;
-    if (before || name.len == 3 || name.len == 4) // where none is open, svg and math alone change anything
+    bool before = html_foreign_is(&h->foreign), foreign = h->xml;
+    if (!h->xml && (before || name.len == 3 || name.len == 4)) // where none is open, svg and math alone change anything
         foreign = html_foreign_start(&h->foreign, name, h->self_closing, before && tag && is_colored(h, tag));
     after_start_tag(h, name, foreign);
 }
@@ -244,7 +243,7 @@ static size_t in_long_tag(struct html_tokens *h, struct span s)
 // `<!` in the data state: 0: more is needed.
 static size_t open_declaration(struct html_tokens *h, struct span s, bool end)
 {
-    bool foreign = html_foreign_is(&h->foreign);
+    bool foreign = h->xml || html_foreign_is(&h->foreign);
     if (!end && ((s.len < 4 && span_starts(SPAN("<!--"), s)) || (foreign && s.len < 9 && span_starts(SPAN("<![CDATA["), s))))
         return 0;
     if (span_starts(s, SPAN("<!--"))) {

@@ -51,6 +51,7 @@ struct html_tokens {
     char raw[HTML_NAME_MAX_BYTES];
     size_t raw_len;
     bool in_style;
+    bool xml; // XHTML: the rules of foreign content hold everywhere
     struct html_foreign foreign;
     struct html_attr attrs[HTML_ATTRS_MAX];
 };

@@ -64,13 +64,23 @@ bool link_origin_parse(struct span url, struct arena *a, struct link_origin *ret
     return true;
 }
 
-// A path that begins with the prefix was made by a server that knows where it is mounted.
+static bool lies_under(struct span url, struct span path)
+{
+    struct span rest = span_skip(url, path.len);
+    return span_starts(url, path) && (!rest.len || rest.ptr[0] == '/' || rest.ptr[0] == '?' || rest.ptr[0] == '#');
+}
+
+// A path that begins with the prefix was made by a server that knows where it is mounted; one that begins with an origin's path, which the
+// prefix stands for, by one that knows where it is itself.
 static bool match_path(const struct link_map *m, struct span url, struct link_change *ret)
 {
-    struct span rest = span_skip(url, m->prefix.len);
-    bool there = span_starts(url, m->prefix) && (!rest.len || rest.ptr[0] == '/' || rest.ptr[0] == '?' || rest.ptr[0] == '#');
     *ret = (struct link_change){0};
-    return m->prefix.len && !there;
+    if (!m->prefix.len || lies_under(url, m->prefix))
+        return false;
+    for (unsigned i = 0; i < m->n; i++)
+        if (m->v[i].path.len && lies_under(url, m->v[i].path))
+            ret->cut = MAX(ret->cut, m->v[i].path.len);
+    return true;
 }
 
 bool link_match(const struct link_map *m, struct span url, struct link_change *ret)
@@ -97,10 +107,9 @@ bool link_match(const struct link_map *m, struct span url, struct link_change *r
         uint16_t port;
         if ((scheme && https != o->https) || !split_authority(span_first(rest, n), o->https, &host, &port))
             continue;
-        if (port != o->port || !span_eq_ci(host, o->host) || !span_starts(path, o->path))
+        if (port != o->port || !span_eq_ci(host, o->host))
             continue;
-        struct span after = span_skip(path, o->path.len);
-        if (after.len && after.ptr[0] != '/' && after.ptr[0] != '?' && after.ptr[0] != '#')
+        if (!lies_under(path, o->path))
             continue;
         *ret = (struct link_change){scheme + 2 + n + o->path.len, scheme > 0, true};
         return true;

@@ -46,6 +46,8 @@ bool link_in_refresh(struct span content, size_t *ret_start, size_t *ret_len);
 /// HTML by the WHATWG's tokenizer, without a tree: URL attributes, srcset, meta refresh, style attributes and elements. What is
 /// not surely a link passes octet for octet. NULL when memory is out.
 struct filter *html_links_new(const struct link_map *m);
+/// The same by the rules of XML: no text is raw, any element may be empty, CDATA anywhere.
+struct filter *xhtml_links_new(const struct link_map *m);
 struct filter *css_links_new(const struct link_map *m);
 /// Other text: the origins as exact strings, with slashes plain or escaped (`\/`), where no character of a host name follows.
 struct filter *text_links_new(const struct link_map *m);

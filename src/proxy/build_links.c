@@ -21,9 +21,12 @@ static unsigned server_origins(struct builder *b, struct span pool, struct link_
     unsigned n = 0;
     for (const struct conf_stmt *s = conf_child(p, CONF_SERVER); s; s = conf_next(s)) {
         struct span at = s->args[0].text;
-        bool whole = span_find_span(at, SPAN("://")) < at.len;
-        struct span url = whole ? at : arena_printf(b->a, "http://%.*s", SPAN_ARG(at));
-        n += ret ? link_origin_parse(url, b->a, &ret[n]) : 1; // sockets have none
+        // A server may believe X-Forwarded-Proto, and call itself https then.
+        static const char *const schemes[] = {"http", "https"};
+        for (size_t i = 0; i < ARRAY_LEN(schemes); i++) {
+            struct span url = arena_printf(b->a, "%s://%.*s", schemes[i], SPAN_ARG(at));
+            n += ret ? link_origin_parse(url, b->a, &ret[n]) : 1; // sockets have none
+        }
     }
     return n;
 }

@@ -104,7 +104,7 @@ static struct filter *(*links_filter_of(const struct exchange *x))(const struct 
     const struct rewrite_links *r = x->route->links;
     for (unsigned i = 0; i < r->n_types; i++)
         if (media_matches(type, r->types[i]))
-            return text_links_new;
+            return span_eq_ci(type, SPAN("application/xhtml+xml")) ? xhtml_links_new : text_links_new;
     return NULL;
 }
 

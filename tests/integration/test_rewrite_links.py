@@ -16,7 +16,7 @@ site shop.test {
     route /plain/*  -> pool app
     route /own/*    -> pool app { rewrite-links }
     route /comp/*   -> pool app { rewrite-links http://backend.internal; compress gzip }
-    route /types/*  -> pool app { rewrite-links http://backend.internal types application/json text/javascript }
+    route /types/*  -> pool app { rewrite-links http://backend.internal types application/json text/javascript application/xhtml+xml }
     route /texts/*  -> pool app { rewrite-links http://backend.internal; replace "backend.internal/text" with "our text"; replace "</html>" with "<!-- end --></html>" }
     route /wiki/*   -> pool app { strip /wiki; rewrite-links http://backend.internal }
     route *         -> pool app { rewrite-links http://127.0.0.1:@app@ http://backend.internal }
@@ -96,6 +96,8 @@ def test_servers_of_the_pool_where_no_origin_is_named(site):
     r = site.ask("/own/x", body=f"<a href='{here}/q'><a href='{B}'>".encode(), fields=[("Location", here + "/l")], status=201)
     assert r.body == f"<a href='{P}/q'><a href='{B}'>".encode()
     assert r.fields["Location"] == P + "/l"
+    tls = here.replace("http:", "https:")  # what a server says that believes X-Forwarded-Proto
+    assert site.ask("/own/x", fields=[("Location", tls + "/l")], status=302).fields["Location"] == P + "/l"
 
 
 @pytest.mark.parametrize("kind, want", [("text/css", True), ("text/plain", False), ("application/json", False), ("TEXT/HTML", True), ("text/html;charset=UTF-16LE", False),
@@ -105,6 +107,12 @@ def test_types(site, kind, want):
     r = site.ask(body=body, fields=[("Content-Type", kind)])
     assert (r.body != body) == want
     assert f"url({B}/a.css)".encode() in r.body or want
+
+
+def test_xhtml_where_asked(site):
+    body = f"<title/><a href='{B}/x'>{B}</a>".encode()
+    assert site.ask(body=body, fields=[("Content-Type", "application/xhtml+xml")]).body == body
+    assert site.ask("/types/x", body=body, fields=[("Content-Type", "application/xhtml+xml")]).body == f"<title/><a href='{P}/x'>{B}</a>".encode()
 
 
 def test_text_where_asked(site):

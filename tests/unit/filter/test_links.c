@@ -92,6 +92,13 @@ static void elements(void **state)
     SAME("<plaintext><a href='" B "'></plaintext><a href='" B "'>");
 }
 
+static void xhtml(void **state)
+{
+    (void)state;
+    expect(xhtml_links_new, "<title/><a href=\"" B "\"/><script src=\"" B "/s\"/><style>a{b:url(" B ")}</style><![CDATA[<a href='" B "'>]]><textarea><a href='" B "'/></textarea>",
+           "<title/><a href=\"" P "\"/><script src=\"" P "/s\"/><style>a{b:url(" P ")}</style><![CDATA[<a href='" B "'>]]><textarea><a href='" P "'/></textarea>");
+}
+
 // In svg and math no text is raw, and what cannot stand there ends them.
 static void foreign_elements(void **state)
 {
@@ -159,6 +166,8 @@ static void under_a_prefix(void **state)
         {html_links_new, "<a href='" B "/x'><a href=/y><a href='/wiki/z'><a href='/wikipedia'><a href=rel><a href='//other/q'>",
          "<a href='" P "/wiki/x'><a href=/wiki/y><a href='/wiki/z'><a href='/wiki/wikipedia'><a href=rel><a href='//other/q'>"},
         {css_links_new, "a{b:url(/c)}", "a{b:url(/wiki/c)}"},
+        {html_links_new, "<a href='/app/x'><a href=/app><a href='/app?q'><a href=/apple><a href='https://deep.internal/app/y'>",
+         "<a href='/wiki/x'><a href=/wiki><a href='/wiki?q'><a href=/wiki/apple><a href='" P "/wiki/y'>"},
         {text_links_new, "\"/x\" http:\\/\\/backend.internal\\/", "\"/x\" https:\\/\\/shop.test\\/wiki\\/"},
     };
     struct fixture f;
@@ -267,7 +276,7 @@ static void too_long(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(attributes), cmocka_unit_test(elements), cmocka_unit_test(foreign_elements), cmocka_unit_test(untouched), cmocka_unit_test(style_sheets), cmocka_unit_test(exact_strings),
+        cmocka_unit_test(attributes), cmocka_unit_test(elements), cmocka_unit_test(foreign_elements), cmocka_unit_test(xhtml), cmocka_unit_test(untouched), cmocka_unit_test(style_sheets), cmocka_unit_test(exact_strings),
         cmocka_unit_test(under_a_prefix), cmocka_unit_test(refresh),    cmocka_unit_test(origins),  cmocka_unit_test(random_documents), cmocka_unit_test(too_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
