@@ -11,6 +11,7 @@
 #include "proxy/inspect.h"
 #include "proxy/policing.h"
 #include "proxy/scan.h"
+#include "proxy/transform.h"
 #include "proxy/upstream_request.h"
 
 struct asked {
@@ -330,6 +331,9 @@ bool generation_explain(const struct generation *g, struct span question, struct
         out = arena_join(a, out, tunnel_line(&k));
     if (!refused)
         out = scan_lines(&k, out, q.proxy ? (g->n_proxies ? g->proxies[0]->scanning : NULL) : k.x.route ? k.x.route->scanning : NULL);
+    struct span filters = transform_describe(k.x.route, q.proxy && g->n_proxies ? g->proxies[0] : NULL, a);
+    if (filters.len && !refused)
+        out = arena_join(a, out, arena_printf(a, "filters    %.*s\n", SPAN_ARG(filters)));
     *ret_text = arena_join(a, out, arena_printf(a, "authorize  %s\ndecided by %.*s\n", refused ? "deny" : "allow", SPAN_ARG(o.where.len ? o.where : SPAN("nothing"))));
     return true;
 }

@@ -208,6 +208,33 @@ enum err transform_plan(struct exchange *x)
     return !e && c && has_content ? plan_compress(x, c, sent) : e;
 }
 
+// ---- What is told of it
+
+enum filter_id {
+#define FILTER(id, name, text) FILTER_##id,
+#include "proxy/filters.tbl"
+#undef FILTER
+    N_FILTERS
+};
+
+struct span transform_describe(const struct route *r, const struct proxy *p, struct arena *a)
+{
+    static const char *const names[] = {
+#define FILTER(id, name, text) [FILTER_##id] = name,
+#include "proxy/filters.tbl"
+#undef FILTER
+    };
+    bool text = r && (r->links || r->replacements.n), compress = r ? r->compress != NULL : p && p->compress;
+    const bool used[N_FILTERS] = {
+        [FILTER_DECODE] = text, [FILTER_LINKS] = r && r->links, [FILTER_REPLACE] = r && r->replacements.n, [FILTER_ENCODE] = text && !compress, [FILTER_COMPRESS] = compress,
+    };
+    struct span out = SPAN("");
+    for (unsigned i = 0; i < N_FILTERS && out.ptr; i++)
+        if (used[i])
+            out = arena_printf(a, "%.*s%s%s", SPAN_ARG(out), out.len ? ", " : "", names[i]);
+    return out;
+}
+
 enum err transform_request_fields(const struct exchange *x, struct fields *f)
 {
     struct field *tags = fields_get(f, FIELD_IF_NONE_MATCH);

@@ -12,4 +12,7 @@ MUST_USE enum err transform_plan(struct exchange *x);
 /// loses nothing). On routes whose content is transformed; changes f. ERR_NO_MEMORY.
 MUST_USE enum err transform_request_fields(const struct exchange *x, struct fields *f);
 
+/// The filters that answers may pass by these statements, in order, as words. Empty where there are none; a NULL pointer when memory is out.
+struct span transform_describe(const struct route *r, const struct proxy *p, struct arena *a);
+
 #endif

@@ -32,19 +32,19 @@ def modules():
 
 @pytest.fixture
 def chromium(modules, tmp_path):
-    """chromium(*steps, names={"shop.test:443": port}, arguments=[...]) visits pages; see browse.mjs for what a step and its outcome are. The authority of certs.py is installed in its home, and nothing else of this machine's is used."""
+    """chromium(*steps, names={"shop.test:443": port}, arguments=[...]) visits pages; see browse.mjs for what a step and its outcome are. The authority of certs.py of that name is installed in its home, and nothing else of this machine's is used."""
     program = need("chromium")
     home = tmp_path / "home"
 
-    def install_authority():
+    def install(authority):
         db = home / ".pki" / "nssdb"
         db.mkdir(parents=True)
-        for more in (["-N", "--empty-password"], ["-A", "-t", "C,,", "-n", "weir tests", "-i", str(certs.authority()[0])]):
+        for more in (["-N", "--empty-password"], ["-A", "-t", "C,,", "-n", "weir tests", "-i", str(certs.authority(authority)[0])]):
             subprocess.run([need("certutil"), "-d", f"sql:{db}", *more], check=True, capture_output=True)
 
-    def visit(*steps, names=None, arguments=()):
+    def visit(*steps, names=None, arguments=(), authority="ca"):
         if not home.exists():
-            install_authority()
+            install(authority)
         rules = ", ".join([f"MAP {name} 127.0.0.1:{port}" for name, port in (names or {}).items()])
         args = ["--no-sandbox", *([f"--host-resolver-rules={rules}"] if rules else []), *arguments]
         task = {"executable": program, "args": args, "steps": steps}

@@ -179,3 +179,35 @@ def test_a_websocket_through_connect(weir, server, chromium):
     w.stop()
     connects = [r for r in map(json.loads, w.stdout.splitlines()) if r["method"] == "CONNECT" and r["host"].startswith("news.test")]
     assert sorted((r["protocol"], r["status"]) for r in connects) == [("HTTP/1.1", 200), ("HTTP/2", 200)]
+
+
+def test_interception_with_the_authority_installed(weir, origin, chromium):
+    """Only the proxy's authority is installed in the browser: what is seen inside of a tunnel was let through by the policy, and what is bypassed
+    shows the server's own certificate, which this browser does not trust."""
+    page = b"<title>inside</title><link rel=icon href='data:,'><img id=photo src=/photo.png><img id=banner src=/banner/1.png>"
+
+    def answer(x):
+        image = x.request.target.endswith(".png")
+        x.reply(body=png((0, 200, 0)) if image else page, fields=[("Content-Type", "image/png" if image else "text/html")])
+
+    o, stranger = origin(answer, tls=certs.server_context("app.test", "bank.test")), origin(answer, tls=certs.server_context("app.test", ca="stranger"))
+    cert, key = certs.authority("mitm")
+    w = weir("""
+        log access json stdout
+        hosts { app.test 127.0.0.1; bank.test 127.0.0.1 }
+        list private { domain .bank.test }
+        proxy 127.0.0.1:@proxy@ {
+            egress { allow 127.0.0.1; connect-ports any }
+            policy { deny path /banner/*; default allow }
+            intercept-tls ca mitm.pem key mitm.key verify ca.pem bypass list private
+        }
+        """, files={"mitm.pem": cert.read_bytes(), "mitm.key": key.read_bytes(), "ca.pem": certs.authority("ca")[0].read_bytes()})
+    through = {"proxy": {"server": f"http://127.0.0.1:{w.proxy}"}}
+    shown = "return ['photo', 'banner'].map(id => document.getElementById(id).naturalWidth)"
+    app, bank, other = chromium({"url": f"https://app.test:{o.port}/", "script": shown, **through}, {"url": f"https://bank.test:{o.port}/", **through},
+                                {"url": f"https://app.test:{stranger.port}/", **through}, authority="mitm")
+    assert (app["error"], app["status"], app["title"], app["value"]) == ("", 200, "inside", [4, 0])
+    assert {r["url"].partition(str(o.port))[2]: r["status"] for r in app["requests"] if "/banner/" in r["url"]} == {"/banner/1.png": 403}
+    assert "ERR_CERT_AUTHORITY_INVALID" in bank["error"]
+    assert other["title"] != "inside" and (other["status"] >= 500 or "ERR_" in other["error"]), other
+    assert sorted(r.target for r in o.requests) == ["/", "/photo.png"] and stranger.requests == []

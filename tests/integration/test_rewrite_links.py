@@ -212,3 +212,12 @@ def test_mistakes_are_named(cli, tmp_path):
     c.write_text("pool a { server 127.0.0.1:1 }\nsite x {\n listen 127.0.0.1:0\n route * -> pool a { rewrite-links ftp://x }\n}\n")
     r = cli("check", "-c", str(c))
     assert r.returncode == 2 and "weir.conf:4:" in r.stderr and "ftp://x" in r.stderr
+
+
+@pytest.mark.parametrize("statements, filters", [
+    ("compress; rewrite-links; replace a with b", "decode, rewrite-links, replace, compress"), ("replace a with b", "decode, replace, encode"), ("compress", "compress"), ("", None)])
+def test_explain_shows_the_order_of_filters(cli, folder, statements, filters):
+    (folder / "e.conf").write_text(f"pool a {{ server 127.0.0.1:1 }}\nsite x.test {{\n listen 127.0.0.1:8080\n route * -> pool a {{ {statements} }}\n}}\n")
+    done = cli("explain", "-c", "e.conf", "site GET http://x.test:8080/")
+    said = [line.split(None, 1)[1] for line in done.stdout.splitlines() if line.startswith("filters")]
+    assert done.returncode == 0 and said == ([filters] if filters else []), done.stdout + done.stderr
