@@ -93,6 +93,8 @@ const struct tls_client *build_parent_tls(struct builder *b, const struct conf_s
 /// What a site does about clients without TLS.
 void build_https(struct builder *b, const struct conf_stmt *s, struct site *site);
 /// The `client-cert` statement of a site or proxy.
+/// `early-data` of a route, or of its site.
+bool build_early_data(const struct conf_stmt *route);
 void build_client_cert(struct builder *b, const struct conf_stmt *block, struct tls_site *site);
 /// The `tls` statement of a pool.
 void build_pool_tls(struct builder *b, const struct conf_stmt *pool, struct pool *p);

@@ -141,6 +141,7 @@ void build_route(struct builder *b, const struct conf_stmt *s, const struct time
     if (s->when)
         r->when = condition_set_new(&b->cond, s->when);
     build_target(b, s, r);
+    r->early_data = build_early_data(s);
     build_retry(b, s, r);
     build_mirror(b, s, r);
     struct span priority = conf_word(s, CONF_PRIORITY);

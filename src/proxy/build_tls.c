@@ -64,6 +64,29 @@ static void lint(struct builder *b, const struct conf_stmt *block, const struct 
     }
 }
 
+bool build_early_data(const struct conf_stmt *route)
+{
+    struct span own = conf_word(route, CONF_EARLY_DATA);
+    return span_eq(own.len ? own : conf_word(route->parent, CONF_EARLY_DATA), SPAN("on"));
+}
+
+// What the site's routes want of its handshakes.
+static void allow_early_data(struct builder *b, const struct conf_stmt *block, struct tls_site *site)
+{
+    const struct conf_stmt *at = NULL;
+    for (const struct conf_stmt *r = conf_child(block, CONF_ROUTE); r; r = conf_next(r))
+        if (build_early_data(r))
+            at = r;
+    if (!at)
+        return;
+    if (conf_child(block, CONF_CLIENT_CERT))
+        conf_error(b->diags, b->conf, &at->pos, "`early-data on` does not go with `client-cert`: who asks is known only at the handshake's end");
+    else if (span_eq(conf_word(block, CONF_SESSION_TICKETS), SPAN("off")))
+        conf_error(b->diags, b->conf, &at->pos, "`early-data on` does not go with `session-tickets off`");
+    else
+        tls_site_early_data(site);
+}
+
 const struct tls_site *build_tls(struct builder *b, const struct conf_stmt *block)
 {
     const struct conf_stmt *s = conf_child(block, CONF_TLS);
@@ -82,6 +105,7 @@ const struct tls_site *build_tls(struct builder *b, const struct conf_stmt *bloc
         add_certificate(b, s, site);
     if (span_eq(conf_word(block, CONF_SESSION_TICKETS), SPAN("off")))
         tls_site_no_tickets(site);
+    allow_early_data(b, block, site);
     if (conf_diags_errors(b->diags) == errors)
         lint(b, block, site);
     return site;
@@ -117,6 +141,8 @@ void build_tls_listener(struct builder *b, const struct conf_stmt *at, struct li
     secure(l, site->passthrough != NULL);
     l->tls.find = find_site;
     l->tls.arg = l;
+    for (unsigned i = 0; i < site->n_routes; i++)
+        l->tls.early_data |= site->routes[i].early_data;
     if (site->tls && (!l->tls_default || l->sites.any == site)) {
         l->tls_default = site;
         l->tls.fallback = site->tls;

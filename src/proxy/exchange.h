@@ -135,4 +135,10 @@ void exchange_end_upstream(struct exchange *x);
 /// Gives the place at the server back, in the end; e: how the exchange ended.
 void exchange_leave_server(struct exchange *x, enum err e);
 
+/// Whether the request came along with the TLS handshake, whose end is still to come (RFC 8470).
+static inline bool exchange_is_early(const struct exchange *x)
+{
+    return x->conn && x->conn->t.info && x->conn->t.info->early;
+}
+
 #endif

@@ -100,6 +100,7 @@ struct route {
     const struct pool_choice *choice; // `split`, `failover`; NULL: pool alone
     const struct mirror *mirror;      // NULL: none
     enum queue_priority priority;     // among those who wait for a server
+    bool early_data;                  // requests may come along with the TLS handshake
     const struct retry_rules *retry;  // its own; NULL: the pool's
     unsigned status;                  // redirect, respond
     struct text text;                 // redirect's URL, respond's content

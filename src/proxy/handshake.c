@@ -17,6 +17,8 @@ void handshake_note(const struct transport *t, enum err e)
     metric_add(m, METRIC_TLS_HANDSHAKES, 1);
     if (t->info->resumed)
         metric_add(m, METRIC_TLS_RESUMED, 1);
+    if (unlikely(t->info->early))
+        metric_add(m, METRIC_TLS_EARLY, 1);
 }
 
 // An address may have so many under way; further ones wait for those, as far as their time goes. Peers whose word on clients is

@@ -73,6 +73,12 @@ static bool answer_challenge(struct exchange *x, enum err *ret)
     return true;
 }
 
+// RFC 8470 4: what may have been recorded and sent again must change nothing.
+static bool may_be_early(const struct exchange *x)
+{
+    return x->route->early_data && method_is_safe(x->req->method) && !x->req->upgrade;
+}
+
 static enum err route_site(struct exchange *x)
 {
     x->site = site_table_find(&x->listener->sites, x->req->authority.host);
@@ -101,7 +107,7 @@ static enum err route_site(struct exchange *x)
         return ERR_ROUTE_NONE;
     x->rule = x->route->where;
     x->timeouts = &x->route->timeouts;
-    return ERR_OK;
+    return unlikely(exchange_is_early(x)) && !may_be_early(x) ? ERR_TOO_EARLY : ERR_OK;
 }
 
 enum err phase_route(struct exchange *x)

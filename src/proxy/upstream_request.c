@@ -335,6 +335,8 @@ enum err upstream_request_build(struct exchange *x)
         e = choose_upgrade(x);
     if (!e && !x->proxy)
         e = add_identity(x);
+    if (!e && unlikely(exchange_is_early(x)))
+        e = fields_set_named(&x->out.fields, SPAN("Early-Data"), SPAN("1"));
     if (!e) {
         struct span via;
         e = identity_via(x, &via);

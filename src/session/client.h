@@ -68,6 +68,13 @@ struct client_conn {
     bool begun;    // its layer, where it has one, is there
 };
 
+/// How long it may stay without a request. One whose handshake has not ended (early data) has no longer than that may take.
+static inline uint64_t client_idle_ms(const struct client_conn *c)
+{
+    const struct client_settings *s = c->settings;
+    return unlikely(c->t.info && c->t.info->early) ? MIN(s->idle_ms, s->handshake_ms) : s->idle_ms;
+}
+
 /// Takes an accepted descriptor over. The caller has filled hooks, settings, owner, listener and peer. On
 /// failure fd is closed and `closed` is not called. From the loop it may serve a request that is there at once, from a fiber later in this
 /// turn.

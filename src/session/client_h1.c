@@ -553,7 +553,7 @@ static void client_fiber(void *arg)
     c->busy = false;
     if (idle && !c->draining) {
         c->t.io.on_event = on_idle_event;
-        timer_set(&c->timer, deadline_in(c->settings->idle_ms));
+        timer_set(&c->timer, deadline_in(client_idle_ms(c)));
         return;
     }
     client_conn_close(c);

@@ -465,7 +465,7 @@ static void on_settled(struct h2_link *l)
         free_all(h);
         return;
     }
-    uint64_t due = h->n_streams || sent || h->drain || !h->greeted ? loop_now_ms() + TICK_MS : h->idle_ms + h->conn->settings->idle_ms;
+    uint64_t due = h->n_streams || sent || h->drain || !h->greeted ? loop_now_ms() + TICK_MS : h->idle_ms + client_idle_ms(h->conn);
     if (!timer_is_set(&h->conn->timer) || h->conn->timer.due_ms > due || !h->n_streams)
         timer_set(&h->conn->timer, due);
 }
@@ -500,7 +500,7 @@ static void on_timer(struct timer *t)
             h2_link_fail(&h->link, NGHTTP2_SETTINGS_TIMEOUT);
         } else if (h->block_ms && now >= h->block_ms + s->header_ms)
             h2_link_fail(&h->link, NGHTTP2_ENHANCE_YOUR_CALM);
-        else if (h->greeted && !h->n_streams && !h->drain && now >= h->idle_ms + s->idle_ms) {
+        else if (h->greeted && !h->n_streams && !h->drain && now >= h->idle_ms + client_idle_ms(h->conn)) {
             c->late = CLIENT_LATE_IDLE;
             h->drain = H2_DRAIN_WANTED;
         }

@@ -19,6 +19,7 @@ struct transport_info {
     uint64_t client_policy;      // what was demanded of the client's certificate; 0: nothing
     bool resumed;
     bool certificate_wanted;     // toward a server: it asked for one of ours, and there was none to show
+    bool early;                  // what was read so far came before the handshake's end: it may be somebody's copy (RFC 8470)
 };
 
 struct transport_ops {

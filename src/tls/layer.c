@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "tls/early.h"
 
 enum {
     BATCH_BYTES = 128 * 1024,            // encrypted before it is sent
@@ -100,7 +101,7 @@ static void forget_errors(void)
 // Whether a read could bring anything: OpenSSL holds bytes, or the socket may.
 static bool may_read(const struct tls_layer *l)
 {
-    return l->early.bytes || (l->t->io.state & (IO_READABLE | IO_PEER_ENDED | IO_BROKEN)) || SSL_has_pending(l->ssl) ||
+    return l->early.bytes || l->has_first || (l->t->io.state & (IO_READABLE | IO_PEER_ENDED | IO_BROKEN)) || SSL_has_pending(l->ssl) ||
            (l->below && l->below->ops->pending(l->below));
 }
 
@@ -153,6 +154,12 @@ static void let_others(struct tls_layer *l)
     }
 }
 
+// To a client whose handshake has not ended yet goes what may go to anybody who has the session.
+static int write_some(struct tls_layer *l, struct span s, size_t *ret_n)
+{
+    return unlikely(l->early_open) ? SSL_write_early_data(l->ssl, s.ptr, s.len, ret_n) : SSL_write_ex(l->ssl, s.ptr, s.len, ret_n);
+}
+
 static enum err encrypt_some(struct tls_layer *l, struct chunkq *q)
 {
     static _Thread_local char joined[TLS_RECORD_BYTES]; // used up before another fiber can run
@@ -163,7 +170,7 @@ static enum err encrypt_some(struct tls_layer *l, struct chunkq *q)
             s = span_of(joined, chunkq_peek(q, joined, sizeof joined));
         size_t n;
         forget_errors();
-        if (l->failed || SSL_write_ex(l->ssl, s.ptr, s.len, &n) != 1) {
+        if (l->failed || write_some(l, s, &n) != 1) {
             l->failed = true;
             return ERR_RESET;
         }
@@ -175,7 +182,7 @@ static enum err encrypt_some(struct tls_layer *l, struct chunkq *q)
 // Our close_notify, behind what is to be sent.
 static void end_ours(struct tls_layer *l)
 {
-    if (!l->established || l->failed || l->ended)
+    if (!l->established || l->failed || l->ended || l->early_open)
         return;
     forget_errors();
     (void)SSL_shutdown(l->ssl);
@@ -193,6 +200,10 @@ static enum err layer_send_queue(struct transport *t, struct chunkq *q, uint64_t
             end_ours(l);
         if (!e)
             e = flush(l, stall_ms, DEADLINE_NONE);
+    }
+    if (unlikely(l->early_open) && l->last && !e && !tls_early_finish(l)) { // close_notify wants a handshake that has ended
+        end_ours(l);
+        flush_now(l);
     }
     return e;
 }
@@ -254,7 +265,7 @@ static enum err layer_recv_now(struct transport *t, void *buf, size_t cap, size_
     l->reads_left = READS_MAX;
     forget_errors();
     while (got < cap && (!got || may_read(l))) {
-        int r = SSL_read_ex(l->ssl, p + got, cap - got, &n);
+        int r = unlikely(l->early_open) ? tls_early_read(l, p + got, cap - got, &n) : SSL_read_ex(l->ssl, p + got, cap - got, &n);
         if (r != 1) {
             enum err e = call_failed(l, r);
             if (!got)
@@ -296,7 +307,7 @@ static enum err layer_wait_readable(struct transport *t, uint64_t deadline)
 static bool layer_pending(const struct transport *t)
 {
     const struct tls_layer *l = (const struct tls_layer *)t->layer;
-    return !l->failed && (SSL_has_pending(l->ssl) || (l->below && l->below->ops->pending(l->below)));
+    return !l->failed && (l->has_first || SSL_has_pending(l->ssl) || (l->below && l->below->ops->pending(l->below)));
 }
 
 // ---- The end
@@ -378,22 +389,31 @@ struct tls_layer *tls_layer_of(const SSL *ssl)
     return (struct tls_layer *)SSL_get_app_data(ssl);
 }
 
+void tls_layer_operation(struct tls_layer *l)
+{
+    l->reads_left = READS_MAX;
+    ERR_clear_error();
+}
+
+enum err tls_layer_await(struct tls_layer *l, int r, uint64_t deadline)
+{
+    if (SSL_get_error(l->ssl, r) != SSL_ERROR_WANT_READ) {
+        l->failed = true;
+        flush_now(l); // the alert
+        return l->in_err ? ERR_RESET : ERR_TLS_FAILED;
+    }
+    enum err e = flush(l, 0, deadline);
+    return e ? e : io_wait_readable(&l->t->io, deadline);
+}
+
 enum err tls_layer_handshake(struct tls_layer *l, uint64_t deadline)
 {
     for (;;) {
-        l->reads_left = READS_MAX;
-        ERR_clear_error();
+        tls_layer_operation(l);
         int r = SSL_do_handshake(l->ssl);
         if (r == 1)
             return ERR_OK;
-        if (SSL_get_error(l->ssl, r) != SSL_ERROR_WANT_READ) {
-            l->failed = true;
-            flush_now(l); // the alert
-            return l->in_err ? ERR_RESET : ERR_TLS_FAILED;
-        }
-        enum err e = flush(l, 0, deadline);
-        if (!e)
-            e = io_wait_readable(&l->t->io, deadline);
+        enum err e = tls_layer_await(l, r, deadline);
         if (e)
             return e;
     }

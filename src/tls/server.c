@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "tls/context.h"
+#include "tls/early.h"
 #include "tls/hello.h"
 #include "tls/layer.h"
 #include "tls/server_site.h"
@@ -71,6 +72,8 @@ static int on_hello(SSL *ssl, int *alert, void *arg)
         SSL_set_options(ssl, SSL_OP_NO_TICKET);
         SSL_set_num_tickets(ssl, 0);
     }
+    if (unlikely(site->early_data) && listener->early_data)
+        tls_early_allow(ssl);
     return SSL_CLIENT_HELLO_SUCCESS;
 }
 
@@ -157,7 +160,7 @@ enum err tls_accept_early(struct transport *t, const struct client_settings *s, 
     if (early)
         e = chunkq_append(&l->early, early, early->data, early->used);
     if (!e)
-        e = tls_layer_handshake(l, deadline);
+        e = unlikely(((const struct tls_listener *)l->owner)->early_data) ? tls_early_accept(l, deadline) : tls_layer_handshake(l, deadline);
     if (!e)
         e = tls_peer_note(l);
     if (e) {

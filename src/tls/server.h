@@ -26,6 +26,8 @@ const char *tls_site_add(struct tls_site *s, struct span cert, struct span key, 
 MUST_USE bool tls_site_demand(struct tls_site *s, bool required, const struct tls_trust *trust, uint64_t identity);
 /// What the authority says of one of its certificates (tls/ocsp.h), to be shown with it for as long as it holds. NULL, or why not.
 const char *tls_site_staple(struct tls_site *s, struct span cert, struct span answer);
+/// Clients that go on with a session may send requests along with the handshake (transport_info's early says so of them).
+void tls_site_early_data(struct tls_site *s);
 /// session-tickets off
 void tls_site_no_tickets(struct tls_site *s);
 void tls_site_free(struct tls_site *s);
@@ -42,6 +44,7 @@ struct tls_listener {
     const struct tls_site *(*find)(const void *arg, struct span name);
     const void *arg;
     const struct tls_site *fallback; // for clients that name none
+    bool early_data;                 // some site here takes it
 };
 /// struct client_settings' secure, on a connection that nothing was waited for on yet; secure_arg is a struct tls_listener, which must live until the handshake has ended.
 enum err tls_accept(struct transport *t, const struct client_settings *s, uint64_t deadline);

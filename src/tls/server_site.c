@@ -212,6 +212,11 @@ const char *tls_site_staple(struct tls_site *s, struct span cert, struct span an
     return why;
 }
 
+void tls_site_early_data(struct tls_site *s)
+{
+    s->early_data = true;
+}
+
 void tls_site_no_tickets(struct tls_site *s)
 {
     s->no_tickets = true;

@@ -31,7 +31,7 @@ struct tls_site {
     unsigned n_sets;
     unsigned char identity[32];
     int64_t expires_s;
-    bool no_tickets;
+    bool no_tickets, early_data;
     int verify_mode; // SSL_VERIFY_*
     const struct tls_trust *trust; // of clients; NULL: none is asked for a certificate
     uint64_t client_policy;
