@@ -229,9 +229,9 @@ void metric_put(struct metric_set *s, enum metric m, uint64_t value)
     atomic_store_explicit(&s->cells[metric_first_cell[m]], value, memory_order_relaxed);
 }
 
-void metric_put_state(struct metric_set *s, enum metric m, uint64_t of_generation, bool state)
+void metric_put_state(struct metric_set *s, enum metric m, uint64_t of_generation, uint64_t state)
 {
-    metric_put(s, m, (of_generation + 1) << 1 | state);
+    metric_put(s, m, (of_generation + 1) << METRIC_STATE_BITS | (state & (((uint64_t)1 << METRIC_STATE_BITS) - 1)));
 }
 
 // ---- Adding

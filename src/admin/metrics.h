@@ -77,9 +77,10 @@ static inline void metric_add(struct metric_set *s, enum metric m, int64_t n)
 }
 /// Sets a metric of shape ONE that nobody adds to.
 void metric_put(struct metric_set *s, enum metric m, uint64_t value);
-/// Sets a metric of shape STATE. It is left out of the text once another generation is in force, until that one has said it too: so
+enum { METRIC_STATE_BITS = 40 }; // what a state may have, beside the generation
+/// Sets a metric of shape STATE (its lower METRIC_STATE_BITS). It is left out of the text once another generation is in force, until that one has said it too: so
 /// what the configuration names no more has no state.
-void metric_put_state(struct metric_set *s, enum metric m, uint64_t of_generation, bool state);
+void metric_put_state(struct metric_set *s, enum metric m, uint64_t of_generation, uint64_t state);
 /// One more of this response status (0: there was none).
 void metric_add_status(struct metric_set *s, enum metric m, unsigned status);
 /// One more of this reason; ERR_OK counts nowhere.

@@ -99,8 +99,8 @@ static void add_line(struct metric_text *t, const char *name, const char *labels
 // What an earlier generation said of a server says nothing of this one.
 static void add_state(struct metric_text *t, const struct metric_row *r, const uint64_t *v, const char *labels)
 {
-    if (v[0] >> 1 == atomic_load_explicit(&generation, memory_order_relaxed) + 1)
-        add_line(t, r->name, labels, "", (int64_t)(v[0] & 1));
+    if (v[0] >> METRIC_STATE_BITS == atomic_load_explicit(&generation, memory_order_relaxed) + 1)
+        add_line(t, r->name, labels, "", (int64_t)(v[0] & (((uint64_t)1 << METRIC_STATE_BITS) - 1)));
 }
 
 static void add_status(struct metric_text *t, const struct metric_row *r, const uint64_t *v, const char *labels)

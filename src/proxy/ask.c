@@ -119,7 +119,7 @@ void ask_metrics(struct ask *k)
     struct chunkq q;
     chunkq_init(&q);
     cache_metrics_update();
-    pool_metrics_update(k->gen);
+    generation_put_metrics(k->gen);
     enum err e = metrics_write(&q);
     char *p = e ? NULL : arena_bytes(k->arena, q.bytes + 1);
     if (p) {

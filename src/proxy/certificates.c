@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What `weir status` says of certificates: when each site's first one expires.
+// What `weir status` and the metrics say of certificates: when each site's first one expires.
 #include <time.h>
 
 #include "proxy/escape.h"
 #include "proxy/generation.h"
+#include "proxy/pool_metrics.h"
+#include "proxy/service.h"
 
 enum { NAME_MAX_BYTES = 512, DAY_S = 86400 };
 
@@ -36,4 +38,20 @@ struct span generation_certificates(const struct generation *g, struct arena *a,
         first = false;
     }
     return json ? arena_join(a, out, SPAN("]")) : out;
+}
+
+static void put(struct metric_set *m, const struct tls_site *t, uint64_t number)
+{
+    int64_t at = t ? tls_site_expires(t) : INT64_MAX; // the latter also where none is there yet
+    if (m && at != INT64_MAX)
+        metric_put_state(m, METRIC_CERTIFICATE_NOT_AFTER, number, (uint64_t)MAX(at, (int64_t)0));
+}
+
+void generation_put_metrics(const struct generation *g)
+{
+    for (unsigned i = 0; i < g->n_sites; i++)
+        put(g->sites[i]->metrics, g->sites[i]->tls, g->number);
+    for (unsigned i = 0; i < g->n_proxies; i++)
+        put(g->proxies[i]->metrics, g->proxies[i]->tls, g->number);
+    pool_metrics_update(g);
 }

@@ -43,7 +43,7 @@ static enum err route_admin(struct exchange *x)
     }
     x->resp.status = 200;
     cache_metrics_update();
-    pool_metrics_update(x->gen);
+    generation_put_metrics(x->gen);
     enum err e = metrics_write(&x->content);
     x->resp.framing = (struct framing){FRAMING_LENGTH, x->content.bytes};
     return e ? e : fields_set(&x->resp.fields, FIELD_CONTENT_TYPE, SPAN("text/plain; version=0.0.4; charset=utf-8"));

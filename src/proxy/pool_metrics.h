@@ -7,4 +7,7 @@
 /// Puts how the servers of this generation are where metrics_write finds it. Any thread that may ask for targets.
 void pool_metrics_update(const struct generation *g);
 
+/// The same, and when its certificates expire.
+void generation_put_metrics(const struct generation *g);
+
 #endif

@@ -2,6 +2,7 @@
 """`tls auto` against Let's Encrypt's own test authority (pebble), which refuses nonces and checks names for real."""
 import json
 import os
+import re
 import socket
 import ssl
 import stat
@@ -15,6 +16,7 @@ from process import free_port, need, wait_until
 
 CONF = """
 log access off
+dashboard 127.0.0.1:@metrics@
 admin unix:run/weir.sock
 hosts { ca.test 127.0.0.1 }
 acme {
@@ -34,7 +36,7 @@ site a.test www.a.test {
 
 
 class Authority:
-    def __init__(self, process, folder, http, https, ca_port, dns, environment):
+    def __init__(self, process, folder, http, https, ca_port, dns, environment, life_s=None):
         home = folder / "pebble"
         home.mkdir()
         cert, key = certs.leaf("ca.test")
@@ -43,9 +45,10 @@ class Authority:
         self.manage = free_port()
         (home / "config.json").write_text(json.dumps({"pebble": {
             "listenAddress": f"127.0.0.1:{ca_port}", "managementListenAddress": f"127.0.0.1:{self.manage}", "certificate": str(home / "cert.pem"),
-            "privateKey": str(home / "key.pem"), "httpPort": http, "tlsPort": https, "ocspResponderURL": "", "externalAccountBindingRequired": False}}))
+            "privateKey": str(home / "key.pem"), "httpPort": http, "tlsPort": https, "ocspResponderURL": "", "externalAccountBindingRequired": False,
+            **({"certificateValidityPeriod": life_s} if life_s else {})}}))
         self.dns = dns
-        process([need("pebble"), "-config", home / "config.json", "-dnsserver", f"127.0.0.1:{dns.port}"], [ca_port],
+        self.process = process([need("pebble"), "-config", home / "config.json", "-dnsserver", f"127.0.0.1:{dns.port}"], [ca_port],
                 env={"PEBBLE_VA_NOSLEEP": "1", **environment})
 
     def roots(self):
@@ -61,11 +64,11 @@ class Authority:
 @pytest.fixture
 def start(weir, process, folder):
     """start(how the acme block goes on, environment of pebble, names): (weir, authority)."""
-    def begin(block="", environment=None, names=None, files=None, text=CONF):
+    def begin(block="", environment=None, names=None, files=None, text=CONF, life_s=None):
         ports = {"dead_ca": free_port()}
         dns = DnsServer(names if names is not None else {"a.test": ["127.0.0.1"], "www.a.test": ["127.0.0.1"]})
         w = weir(text % block, files={"ca.pem": certs.authority()[0].read_bytes(), **(files or {})}, **ports)
-        return w, Authority(process, folder, w.http, w.https, ports["dead_ca"], dns, environment or {})
+        return w, Authority(process, folder, w.http, w.https, ports["dead_ca"], dns, environment or {}, life_s)
     return begin
 
 
@@ -119,6 +122,59 @@ def test_what_is_there_is_kept_and_account_and_certificate_are_used_again(start,
     wait_until(lambda: "generation 3" in w.stderr or w.stderr.count("is in force") >= 2, what="a reload")
     assert certificate(w, c)["serialNumber"] == first["serialNumber"]
     assert (w.folder / "acme" / "account.key").read_bytes() == account
+
+
+def shown(w, name="a.test"):
+    """The certificate as it is shown, whatever is to be said of it; None: none is."""
+    c = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    c.check_hostname, c.verify_mode = False, ssl.CERT_NONE
+    try:
+        with c.wrap_socket(socket.create_connection(("127.0.0.1", w.https), timeout=10), server_hostname=name) as s:
+            return s.getpeercert(True)
+    except (ssl.SSLError, ConnectionError):
+        return None
+
+
+def not_after(der):
+    text = certs.openssl("x509", "-inform", "DER", "-noout", "-enddate", input=der).decode()
+    return ssl.cert_time_to_seconds(text.strip().removeprefix("notAfter="))
+
+
+def metric(w):
+    with connect(w.metrics) as c:
+        text = c.ask(request(target="/metrics", host="localhost")).body.decode()
+    return [float(v) for v in re.findall(r'^weir_certificate_not_after_seconds\{site="a.test",?\} (\S+)', text, re.M)]
+
+
+def test_a_certificate_is_renewed_before_it_expires_and_serves_without_a_gap(start):
+    """A life of fifteen seconds: the next one is asked for after ten."""
+    w, authority = start("", {"PEBBLE_WFE_NONCEREJECT": "30"}, life_s=15)
+    assert metric(w) == []
+    first = wait_until(lambda: shown(w), 40, "a certificate")
+    assert metric(w) == [not_after(first)]
+    seen = [first]
+
+    def renewed():
+        now = shown(w)
+        assert now, "a handshake found no certificate"
+        if now != seen[-1]:
+            seen.append(now)
+        return len(seen) > 1
+    wait_until(renewed, 40, "another certificate")
+    assert not_after(seen[1]) > not_after(first)
+    assert metric(w) == [not_after(shown(w))]
+
+
+def test_the_old_certificate_serves_while_renewal_fails(start, cli):
+    w, authority = start(life_s=6)
+    first = wait_until(lambda: shown(w), 40, "a certificate")
+    authority.process.kill()
+    wait_until(lambda: w.stderr.count("a.test: failed, next try in") >= 2, 30, "two failures")
+    assert shown(w) == first
+    assert metric(w) == [not_after(first)]
+    status = cli("status", "-c", "weir.conf").stdout
+    assert "next try in" in status and ("a.test expires on" in status or "a.test has EXPIRED" in status)
+    assert w.running()
 
 
 def test_failures_are_told_and_tried_again(start, cli):
