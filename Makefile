@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A thin front for meson and the scripts in scripts/; `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help deps build run test bench instructions fuzz corpus simulate soak crowd chaos easylist coverage tsan cross format lint reference install deb dist
+.PHONY: help deps build run test bench instructions fuzz corpus simulate testssl soak crowd chaos easylist coverage tsan cross format lint reference install deb dist
 
 # A build folder: $(call configure,FOLDER,COMPILER,OPTIONS)
 configure = @test -f $(1)/build.ninja || CC=$(2) meson setup $(1) $(3)
@@ -53,6 +53,12 @@ crowd: build ## WEIR_CROWD (10000) slow connections beside a good client: no fai
 	@scripts/deps test
 	@WEIR_CROWD=$${WEIR_CROWD:-10000} WEIR_BIN=build/release/weir /usr/bin/python3 -m pytest -q -s -p no:cacheprovider \
 		tests/integration/test_slow_crowd.py -k beside
+
+testssl: ## what testssl.sh finds in the default configuration: nothing above `info`
+	@scripts/deps build test
+	$(call configure,build/test,gcc,-Dbuildtype=debug -Doptimization=1 -Db_sanitize=address$(,)undefined)
+	@ninja -C build/test --quiet
+	@WEIR_BIN=$(CURDIR)/build/test/weir WEIR_TESTSSL=1 /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/integration/test_tls_attacks.py -k testssl
 
 simulate: ## the simulator's schedules from SIM_SEEDS (10000) seeds, with sanitizers; SIM_FIRST: from which one on
 	@scripts/deps build test

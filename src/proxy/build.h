@@ -5,6 +5,7 @@
 #define WEIR_PROXY_BUILD_H
 
 #include "proxy/generation.h"
+#include "tls/ticket_keys.h"
 
 struct builder {
     struct generation *g;
@@ -13,6 +14,7 @@ struct builder {
     struct arena *a; // the generation's
     struct condition_context cond;
     unsigned cap_listeners, n_sites, n_certificates;
+    struct tls_ticket_keys *ticket_keys; // NULL: the process's own
     const struct tls_trust *system_trust; // the authorities that the system trusts, once they were needed
 };
 
@@ -83,6 +85,7 @@ void build_staple(struct builder *b, const struct conf_stmt *block, const struct
 void build_acme(struct builder *b);
 /// `debug-tls-keys`, before anything that has TLS.
 void build_tls_debug(struct builder *b);
+void build_ticket_keys(struct builder *b);
 /// The `tls` statements of a site or proxy and what belongs to them; NULL where there is none (or after a mistake).
 const struct tls_site *build_tls(struct builder *b, const struct conf_stmt *block);
 struct parent_rules;

@@ -2,6 +2,7 @@
 // `tls` and `listen ... tls`: certificates, and who shows them where.
 #include <time.h>
 
+#include "base/secret.h"
 #include "proxy/build.h"
 #include "proxy/handshake.h"
 #include "proxy/passthrough.h"
@@ -42,6 +43,18 @@ void build_tls_debug(struct builder *b)
     tls_keys_log(s ? log_keys : NULL);
     if (s)
         conf_warning(b->diags, b->conf, &s->pos, "the secrets of TLS sessions go to the error log: who reads it can read the traffic");
+}
+
+void build_ticket_keys(struct builder *b)
+{
+    const struct conf_stmt *s = conf_child(conf_root(b->conf), CONF_TICKET_KEYS);
+    struct span text;
+    if (!s || !build_read_file(b, &s->args[0], &text))
+        return;
+    const char *why = tls_ticket_keys_read(text, &b->ticket_keys);
+    secret_wipe((void *)(uintptr_t)text.ptr, text.len);
+    if (why)
+        conf_error(b->diags, b->conf, &s->args[0].pos, "%.*s cannot be used: %s", SPAN_ARG(s->args[0].text), why);
 }
 
 static void free_site(void *p)

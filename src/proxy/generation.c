@@ -47,6 +47,7 @@ static void build_all(struct builder *b)
     }
     b->n_sites = n_sites;
     build_tls_debug(b);
+    build_ticket_keys(b);
     g->sites = (struct site **)build_alloc(b, (n_sites + 1) * sizeof *g->sites);
     g->pools = (struct pool **)build_alloc(b, (n_pools + 1) * sizeof *g->pools);
     g->proxies = (struct proxy **)build_alloc(b, (n_proxies + 1) * sizeof *g->proxies);
@@ -109,6 +110,9 @@ struct generation *generation_new(struct conf *conf, struct conf_diags *diags, u
     struct builder b = {.g = g, .conf = conf, .diags = diags, .a = &g->arena, .cond = {.conf = conf, .diags = diags, .arena = &g->arena}};
     build_all(&b);
     g->cleanups = b.cond.cleanups;
+    if (conf_diags_errors(diags) == 0 && !tls_ticket_keys_use(b.ticket_keys))
+        conf_error(diags, NULL, NULL, "out of memory");
+    tls_ticket_keys_free(b.ticket_keys);
     if (conf_diags_errors(diags) == 0) {
         for (unsigned i = 0; i < g->n_caches; i++)
             cache_configure(g->caches[i].cache, &g->caches[i].config);

@@ -20,18 +20,33 @@ static uint32_t of_stream(const struct h2_link *l)
     return MIN(l->window / (H2_WINDOW_MAX_BYTES / H2_WINDOW_STREAM_MAX_BYTES), (uint32_t)H2_WINDOW_STREAM_MAX_BYTES);
 }
 
+// The thread holds so much that nobody is to send far ahead any more, who has been let to: both windows are what they were at first.
+static void shrink(struct h2_link *l, int32_t id)
+{
+    if (l->window > H2_WINDOW_BYTES) {
+        l->window = H2_WINDOW_BYTES;
+        (void)!nghttp2_session_set_local_window_size(l->ng, NGHTTP2_FLAG_NONE, 0, (int32_t)l->window);
+    }
+    if (nghttp2_session_get_stream_effective_local_window_size(l->ng, id) > (int32_t)H2_WINDOW_STREAM_BYTES)
+        (void)!nghttp2_session_set_local_window_size(l->ng, NGHTTP2_FLAG_NONE, id, H2_WINDOW_STREAM_BYTES);
+}
+
 void h2_window_came(struct h2_link *l, int32_t id, size_t n)
 {
     held += n;
     l->in_total += n;
     if (l->eager && nghttp2_session_consume_connection(l->ng, n) == NGHTTP2_ERR_NOMEM)
         h2_link_kill(l);
+    if (unlikely(held >= THREAD_HELD_BYTES)) {
+        shrink(l, id);
+        return;
+    }
     uint32_t wanted = of_stream(l);
     if (wanted > (uint32_t)nghttp2_session_get_stream_local_window_size(l->ng, id) &&
         nghttp2_session_get_stream_effective_local_window_size(l->ng, id) < (int32_t)wanted)
         (void)!nghttp2_session_set_local_window_size(l->ng, NGHTTP2_FLAG_NONE, id, (int32_t)wanted);
     // A round trip is measured while much is coming, and only as long as there is something to grow.
-    if (!l->ping_out && l->window < H2_WINDOW_MAX_BYTES && l->in_total - l->in_at_ping >= l->window / 2 && held < THREAD_HELD_BYTES &&
+    if (!l->ping_out && l->window < H2_WINDOW_MAX_BYTES && l->in_total - l->in_at_ping >= l->window / 2 &&
         !nghttp2_submit_ping(l->ng, NGHTTP2_FLAG_NONE, probe)) {
         l->ping_out = true;
         l->in_at_ping = l->in_total;

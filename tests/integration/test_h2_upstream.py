@@ -266,6 +266,30 @@ def test_alpn_decides(weir, h2origin, origin):
     assert o.requests[-1][":scheme"] == "https"
 
 
+def test_a_server_that_does_not_agree_is_spoken_to_by_http1(weir, origin):
+    """Offered are both; each exchange has a connection of its own then, and an upgrade is HTTP/1's."""
+    o = origin(lambda x: x.reply(body=x.request.version.encode()), tls=certs.server_context("a.test"))
+    conf = CONF.replace("http2 }", "http2; tls { verify ca.pem; name a.test } }")
+    w = weir("threads 1\n" + conf, app=o.port, files={"ca.pem": certs.authority()[0].read_bytes()})
+    with connect(w.http) as c, connect(w.http) as d:
+        for _ in range(3):
+            c.send(request())
+            d.send(request())
+            assert c.read_response().body == d.read_response().body == b"HTTP/1.1"
+    assert o.connections <= 2
+
+
+def test_a_pool_without_http2_offers_http1_alone(weir, h2origin, origin):
+    seen = []
+    c = certs.server_context("a.test", alpn=("h2", "http/1.1"))
+    o = origin(lambda x: (seen.append(x.stream.sock.selected_alpn_protocol()), x.reply(body=b"one"))[1], tls=c)
+    conf = CONF.replace("http2 }", "tls { verify ca.pem; name a.test } }")
+    w = weir(conf, app=o.port, files={"ca.pem": certs.authority()[0].read_bytes()})
+    with connect(w.http) as s:
+        assert s.ask(request()).body == b"one"
+    assert seen == ["http/1.1"]
+
+
 def test_nghttpd(weir, process, folder):
     www = folder / "www"
     www.mkdir()

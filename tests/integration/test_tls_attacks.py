@@ -2,6 +2,7 @@
 """The attack rows of mode `tls`: each has a test, here or elsewhere; what sslscan finds; a crowd of handshakes."""
 import importlib
 import json
+import os
 import re
 import socket
 import ssl
@@ -10,6 +11,7 @@ import threading
 import xml.etree.ElementTree
 
 import certs
+import pytest
 from certs import connect_tls
 from http1 import connect, request
 from process import need, need_shared, wait_until
@@ -66,6 +68,21 @@ def test_what_sslscan_finds(weir):
     assert all(x.get("supported") == "0" for x in found.iter("renegotiation"))
     ciphers = {c.get("cipher") for c in found.iter("cipher")}
     assert ciphers and all(re.fullmatch(r"TLS_\w+|ECDHE-(RSA|ECDSA)-(AES(128|256)-GCM-SHA\d+|CHACHA20-POLY1305)", c) for c in ciphers), ciphers
+
+
+@pytest.mark.skipif("WEIR_TESTSSL" not in os.environ, reason="takes a minute: `make testssl` runs it")
+def test_what_testssl_finds(weir):
+    """Protocols, suites, curves, what servers say by default, and every attack that it knows: nothing above `info`. What it says of the
+    certificates themselves (that they end in ten days) is about the tests' own."""
+    w = weir(CONF, files=files())
+    out = w.folder / "testssl.json"
+    subprocess.run([need("testssl"), "--quiet", "--color", "0", "--warnings", "off", "--jsonfile", out, "--ip", "127.0.0.1", "--sneaky", "--nodns", "none",
+                    "--add-ca", certs.authority()[0], "-p", "-s", "-f", "-U", "-S", f"a.test:{w.https}"], capture_output=True, timeout=600)
+    found = json.loads(out.read_text())
+    assert len(found) > 80
+    worse = [f"{x['severity']} {x['id']}: {x['finding']}" for x in found if x["severity"] not in ("OK", "INFO")
+             and not x["id"].startswith(("cert_expirationStatus", "cert_notAfter", "cert_revocation"))]
+    assert not worse, worse
 
 
 def test_a_crowd_of_handshakes(weir):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Certificates that change while weir runs, and what is said of those that have expired or are for other names."""
+import base64
 import json
 import os
 import ssl
@@ -129,3 +130,47 @@ def test_session_keys_are_logged_where_it_is_asked_for_only(weir, cli):
     (w.folder / "weir.conf").write_text("debug-tls-keys\n" + w.text)
     done = cli("check", "-c", "weir.conf")
     assert done.returncode == 0 and "can read the traffic" in done.stderr
+
+
+# ---- Keys of tickets in a file
+
+def ticket_keys(*numbers):
+    """A file of keys, each told apart by a number."""
+    return b"# keys\n" + b"".join(base64.b64encode(bytes([n]) * 80) + b"\n" for n in numbers)
+
+
+def resumes(port, context, session, keep=None):
+    with connect_tls(port, context=context, session=session) as c:
+        assert c.ask(request()).status == 200
+        if keep is not None:
+            keep.append(c.sock.session)
+        return c.sock.session_reused
+
+
+SHARING = "ticket-keys tickets\n" + CONF
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_machines_that_share_a_file_of_ticket_keys_resume_each_others_sessions(weir, version):
+    files = certs.files("a.test")
+    one = weir(SHARING, files={**files, "tickets": ticket_keys(1, 2)})
+    two = weir(SHARING, files={**files, "tickets": ticket_keys(3, 1)})
+    c, kept = certs.context(least=version, most=version), []
+    assert not resumes(one.https, c, None, kept)
+    assert resumes(two.https, c, kept[0], kept)  # opened by the second key there, sealed anew by the first
+    assert not resumes(one.https, c, kept[1])
+    replace(one, "tickets", ticket_keys(3))
+    wait_until(lambda: "is in force" in one.stderr, what="the new keys")
+    assert resumes(one.https, c, kept[1])
+    assert not resumes(one.https, c, kept[0])
+
+
+@pytest.mark.parametrize("content, word", [
+    (b"", "there is no key in it"), (b"# no key\n", "there is no key in it"), (ticket_keys(*range(1, 10)), "more than eight"),
+    (base64.b64encode(b"x" * 79), "a line is no key"), (b"!" * 108, "a line is no key"), (b"A" * 108, "a line is no key"), (None, "cannot be read")])
+def test_files_that_are_no_ticket_keys(folder, cli, content, word):
+    for name, text in {**certs.files("a.test"), "weir.conf": SHARING.replace("@https@", "8443").encode(), "tickets": content}.items():
+        if text is not None:
+            (folder / name).write_bytes(text)
+    done = cli("check", "-c", "weir.conf")
+    assert done.returncode == 2 and word in done.stderr and "weir.conf:1" in done.stderr, done.stderr
