@@ -48,8 +48,6 @@ static struct h2_request *request_new(struct client_h2 *h, int32_t id)
 static void request_free(struct h2_request *r)
 {
     struct client_h2 *h = r->conn;
-    if (r->flow.in.bytes)
-        h2_window_took(&h->link, 0, r->flow.in.bytes);
     h2_flow_fini(&r->flow);
     arena_fini(&r->arena);
     list_remove(&r->begun);
@@ -78,10 +76,7 @@ static void work_ended(struct h2_request *r)
     r->working = false;
     r->watcher = NULL;
     h2_link_wake(f->link);
-    if (f->in.bytes) {
-        h2_window_took(f->link, f->closed ? 0 : f->id, f->in.bytes);
-        chunkq_clear(&f->in);
-    }
+    h2_flow_drop_input(f);
     if (f->closed || f->link->state == H2_DEAD) {
         request_free(r);
         return;
@@ -300,7 +295,7 @@ static int on_data(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t
     if (!r || r->flow.error || r->malformed || (!r->working && list_empty(&r->begun) && !r->held))
         return nghttp2_session_consume(ng, id, len) == NGHTTP2_ERR_NOMEM ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
     h2_window_came(&h->link, id, len);
-    if (r->flow.declared.kind == FRAMING_LENGTH && len > r->flow.declared.length - r->flow.in_seen) {
+    if (h2_flow_is_beyond(&r->flow, len)) {
         h2_window_took(&h->link, id, len);
         return malformed(r, ERR_BAD_LENGTH);
     }
@@ -448,12 +443,11 @@ static void on_settled(struct h2_link *l)
     if (loop_task_is_set(&l->task) && l->state == H2_OPEN)
         return;
     // nghttp2 has said goodbye, or the client has and nothing is left to do.
-    if (l->state == H2_OPEN && !l->out.bytes && !l->blocked && ((!nghttp2_session_want_read(l->ng) && !nghttp2_session_want_write(l->ng)) ||
-                                                               (l->input_ended && !h->n_streams))) {
+    if (l->state == H2_OPEN && h2_link_is_quiet(l) && (h2_link_is_done(l) || (l->input_ended && !h->n_streams))) {
         l->state = H2_CLOSING;
         on_failed(l);
     }
-    bool sent = l->state == H2_DEAD || (l->state == H2_CLOSING && !l->out.bytes && !l->blocked);
+    bool sent = l->state == H2_DEAD || (l->state == H2_CLOSING && h2_link_is_quiet(l));
     if (sent && !h->lingering) {
         h->lingering = true;
         h->linger_ms = loop_now_ms();
@@ -542,18 +536,9 @@ __attribute__((constructor)) static void make_callbacks(void)
 
 __attribute__((constructor)) static void make_options(void)
 {
-    enum { CONTINUATIONS_MAX = 16, ACKS_MAX = 200, SETTINGS_MAX = 32 };
-    nghttp2_option *o;
-    if (nghttp2_option_new(&o))
-        return;
-    nghttp2_option_set_no_http_messaging(o, 1);
-    nghttp2_option_set_no_auto_window_update(o, 1);
-    nghttp2_option_set_no_closed_streams(o, 1);
-    nghttp2_option_set_builtin_recv_extension_type(o, NGHTTP2_PRIORITY_UPDATE);
-    nghttp2_option_set_max_continuations(o, CONTINUATIONS_MAX);
-    nghttp2_option_set_max_outbound_ack(o, ACKS_MAX);
-    nghttp2_option_set_max_settings(o, SETTINGS_MAX);
-    options = o;
+    options = h2_link_options();
+    if (options)
+        nghttp2_option_set_builtin_recv_extension_type(options, NGHTTP2_PRIORITY_UPDATE);
 }
 
 static nghttp2_session *session_new(struct client_h2 *h)

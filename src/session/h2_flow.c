@@ -24,8 +24,18 @@ void h2_flow_fini(struct h2_flow *f)
 {
     CHECK(!f->reader && !f->writer);
     h2_pressure_drop(f->link, f->out.bytes, f->out.bytes > 0);
+    if (f->in.bytes)
+        h2_window_took(f->link, 0, f->in.bytes);
     chunkq_fini(&f->in);
     chunkq_fini(&f->out);
+}
+
+void h2_flow_drop_input(struct h2_flow *f)
+{
+    if (!f->in.bytes)
+        return;
+    h2_window_took(f->link, f->closed ? 0 : f->id, f->in.bytes);
+    chunkq_clear(&f->in);
 }
 
 static void wake(struct fiber **waiting)

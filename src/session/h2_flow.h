@@ -28,6 +28,13 @@ struct h2_flow {
 
 void h2_flow_init(struct h2_flow *f, struct h2_link *l, int32_t id);
 void h2_flow_fini(struct h2_flow *f);
+/// What has come is nobody's any more: the other side may send as much again.
+void h2_flow_drop_input(struct h2_flow *f);
+/// Whether len more bytes are more than was declared.
+static inline bool h2_flow_is_beyond(const struct h2_flow *f, size_t len)
+{
+    return f->declared.kind == FRAMING_LENGTH && len > f->declared.length - f->in_seen;
+}
 /// Where content comes from for nghttp2.
 nghttp2_data_provider h2_flow_provider(struct h2_flow *f);
 /// Appends at least one byte, or gives ERR_EOF at the proper end, f->error, or ERR_TIMEOUT.

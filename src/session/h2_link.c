@@ -287,3 +287,23 @@ void h2_link_kill(struct h2_link *l)
     if (!told)
         l->ops->failed(l);
 }
+
+bool h2_link_is_done(const struct h2_link *l)
+{
+    return !nghttp2_session_want_read(l->ng) && !nghttp2_session_want_write(l->ng);
+}
+
+nghttp2_option *h2_link_options(void)
+{
+    enum { CONTINUATIONS_MAX = 16, ACKS_MAX = 200, SETTINGS_MAX = 32 };
+    nghttp2_option *o;
+    if (nghttp2_option_new(&o))
+        return NULL;
+    nghttp2_option_set_no_http_messaging(o, 1); // messages are judged here (h2_fields.c)
+    nghttp2_option_set_no_auto_window_update(o, 1);
+    nghttp2_option_set_no_closed_streams(o, 1);
+    nghttp2_option_set_max_continuations(o, CONTINUATIONS_MAX);
+    nghttp2_option_set_max_outbound_ack(o, ACKS_MAX);
+    nghttp2_option_set_max_settings(o, SETTINGS_MAX);
+    return o;
+}

@@ -70,6 +70,15 @@ void h2_link_fail(struct h2_link *l, uint32_t code);
 void h2_link_kill(struct h2_link *l);
 /// Puts content behind a frame's head; nghttp2's send_data_callback.
 int h2_link_send_data(struct h2_link *l, const uint8_t *head, struct chunkq *content, size_t len);
+/// Whether all that was to be sent has gone.
+static inline bool h2_link_is_quiet(const struct h2_link *l)
+{
+    return !l->out.bytes && !l->blocked;
+}
+/// Whether nghttp2 has nothing more to do, since one of the sides has said goodbye.
+bool h2_link_is_done(const struct h2_link *l);
+/// What nghttp2 is to do itself and what not, on either side. NULL when memory is out.
+nghttp2_option *h2_link_options(void);
 /// The chunk that is being fed: what is kept of its bytes takes a reference of it.
 struct chunk *h2_link_input(void);
 

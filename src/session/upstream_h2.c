@@ -29,8 +29,6 @@ static struct h2_exchange *stream_of(nghttp2_session *ng, int32_t id)
 static void stream_free(struct h2_exchange *s)
 {
     struct upstream_h2 *h = s->conn;
-    if (s->flow.in.bytes)
-        h2_window_took(&h->link, 0, s->flow.in.bytes);
     if (h->decoding == s)
         h->decoding = NULL;
     h2_flow_fini(&s->flow);
@@ -64,10 +62,7 @@ void h2_exchange_detach(struct h2_exchange *s)
     struct h2_flow *f = &s->flow;
     s->arena = NULL;
     h2_link_wake(f->link);
-    if (f->in.bytes) {
-        h2_window_took(f->link, f->closed ? 0 : f->id, f->in.bytes);
-        chunkq_clear(&f->in);
-    }
+    h2_flow_drop_input(f);
     if (f->closed || f->id == 0 || f->link->state == H2_DEAD)
         stream_free(s);
     else if (!f->in_end || !f->end_out || f->error)
@@ -175,7 +170,7 @@ static int on_data(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t
         return nghttp2_session_consume(ng, id, len) == NGHTTP2_ERR_NOMEM ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
     h2_window_came(&h->link, id, len);
     struct h2_flow *f = &s->flow;
-    if (!s->final_came || (s->no_content && len) || (f->declared.kind == FRAMING_LENGTH && len > f->declared.length - f->in_seen)) {
+    if (!s->final_came || (s->no_content && len) || h2_flow_is_beyond(f, len)) {
         h2_window_took(&h->link, id, len);
         malformed(s, ERR_BAD_RESPONSE);
         return 0;
@@ -266,8 +261,8 @@ static void on_settled(struct h2_link *l)
     struct upstream_h2 *h = h2_of(l);
     if (l->state == H2_OPEN && l->input_ended)
         h2_link_kill(l); // nothing more can come
-    bool quiet = !l->out.bytes && !l->blocked;
-    if (l->state == H2_OPEN && quiet && ((h->leaving && !h->n_streams) || (!nghttp2_session_want_read(l->ng) && !nghttp2_session_want_write(l->ng)))) {
+    bool quiet = h2_link_is_quiet(l);
+    if (l->state == H2_OPEN && quiet && ((h->leaving && !h->n_streams) || h2_link_is_done(l))) {
         l->state = H2_CLOSING;
         on_failed(l);
     }
@@ -319,9 +314,9 @@ static nghttp2_option *options;
 // Once for the process. What is missing is noticed at the first connection.
 __attribute__((constructor)) static void make_callbacks(void)
 {
-    enum { CONTINUATIONS_MAX = 16, ACKS_MAX = 200, SETTINGS_MAX = 32 };
     nghttp2_session_callbacks *cb;
-    if (nghttp2_session_callbacks_new(&cb) || nghttp2_option_new(&options))
+    options = h2_link_options();
+    if (!options || nghttp2_session_callbacks_new(&cb))
         return;
     nghttp2_session_callbacks_set_on_begin_headers_callback(cb, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback2(cb, on_header);
@@ -330,12 +325,6 @@ __attribute__((constructor)) static void make_callbacks(void)
     nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_frame_send);
     nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);
     nghttp2_session_callbacks_set_send_data_callback(cb, h2_flow_on_send_data);
-    nghttp2_option_set_no_http_messaging(options, 1);
-    nghttp2_option_set_no_auto_window_update(options, 1);
-    nghttp2_option_set_no_closed_streams(options, 1);
-    nghttp2_option_set_max_continuations(options, CONTINUATIONS_MAX);
-    nghttp2_option_set_max_outbound_ack(options, ACKS_MAX);
-    nghttp2_option_set_max_settings(options, SETTINGS_MAX);
     callbacks = cb;
 }
 
