@@ -11,7 +11,7 @@ import certs
 import pytest
 from h2client import CANCEL, NO_ERROR, PROTOCOL_ERROR, Client
 from http1 import chunked, connect, request
-from hyperframe.frame import RstStreamFrame, SettingsFrame, WindowUpdateFrame
+from hyperframe.frame import GoAwayFrame, RstStreamFrame, SettingsFrame, WindowUpdateFrame
 from process import need, wait_until
 
 CONF = """
@@ -257,6 +257,8 @@ def test_drain_completes_what_is_in_flight(weir, origin):
         go.set()
         assert busy.answer(s).body == b"done"
         assert busy.to_end() == NO_ERROR
+        # In two steps (RFC 9113 6.8): requests that are on their way meanwhile are not lost.
+        assert [f.last_stream_id for f in busy.frames if isinstance(f, GoAwayFrame)] == [2**31 - 1, s]
         assert w.wait(10) == 0
 
 
