@@ -22,6 +22,7 @@ static const uint8_t flags_of[N_FIELDS] = {
 
 enum { SLOT_BITS = 9, SLOTS = 1 << SLOT_BITS, NAME_MAX_BYTES = 32, FIRST_CAP = 24 };
 static uint8_t slots[SLOTS];
+static char lower_names[N_FIELDS][NAME_MAX_BYTES];
 static uint64_t hop_fields[(N_FIELDS + 63) / 64]; // as in struct fields
 _Static_assert(N_FIELDS < 255, "ids fit the table");
 
@@ -37,6 +38,8 @@ __attribute__((constructor)) static void build_slots(void)
 {
     for (unsigned id = 1; id < N_FIELDS; id++) {
         CHECK(names[id].len <= NAME_MAX_BYTES);
+        for (size_t k = 0; k < names[id].len; k++)
+            lower_names[id][k] = (char)ascii_lower((unsigned char)names[id].ptr[k]);
         unsigned i = slot_of(names[id]);
         while (slots[i])
             i = (i + 1) % SLOTS;
@@ -59,13 +62,19 @@ enum field_id field_id_of(struct span name)
         return FIELD_OTHER;
     unsigned i = slot_of(name);
     enum field_id id = (enum field_id)slots[i];
-    // Most names are spelled as everybody does, and in the first place looked at.
-    return likely(names[id].len == name.len && bytes_eq(names[id].ptr, name.ptr, name.len)) ? id : probe(name, i);
+    // Most names are spelled as everybody does (HTTP/2: in lower case), and in the first place looked at.
+    const char *usual = name.ptr[0] & 0x20 ? lower_names[id] : names[id].ptr;
+    return likely(names[id].len == name.len && bytes_eq(usual, name.ptr, name.len)) ? id : probe(name, i);
 }
 
 struct span field_name(enum field_id id)
 {
     return names[id];
+}
+
+struct span field_name_lower(enum field_id id)
+{
+    return span_of(lower_names[id], names[id].len);
 }
 
 unsigned field_flags(enum field_id id)

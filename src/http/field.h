@@ -42,6 +42,8 @@ struct fields {
 enum field_id field_id_of(struct span name);
 /// The canonical spelling and flags of a known field.
 struct span field_name(enum field_id id);
+/// Its spelling in HTTP/2 (RFC 9113 8.2).
+struct span field_name_lower(enum field_id id);
 unsigned field_flags(enum field_id id);
 /// Whether a serialiser writes it: the fields of framing, and most of those for one hop, are its own matter.
 bool field_is_written(enum field_id id);

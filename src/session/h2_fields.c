@@ -21,22 +21,10 @@ static void bad(struct h2_block *b, enum err e)
         b->error = e;
 }
 
-// Names of known fields as HTTP/2 writes them.
-static char lower_names[N_FIELDS][32];
-
-__attribute__((constructor)) static void build_lower_names(void)
-{
-    for (unsigned id = 1; id < N_FIELDS; id++) {
-        struct span s = field_name((enum field_id)id);
-        for (size_t i = 0; i < s.len && i < sizeof lower_names[id]; i++)
-            lower_names[id][i] = (char)ascii_lower((unsigned char)s.ptr[i]);
-    }
-}
-
 static bool is_name(struct span s, enum field_id id)
 {
     if (likely(id))
-        return memcmp(s.ptr, lower_names[id], s.len) == 0;
+        return span_eq(s, field_name_lower(id));
     for (size_t i = 0; i < s.len; i++) {
         unsigned char c = (unsigned char)s.ptr[i];
         if (!http_is_tchar(c) || (c >= 'A' && c <= 'Z'))
@@ -203,7 +191,7 @@ nghttp2_nv *h2_nv(const struct fields *f, struct arena *a, unsigned extra, size_
         const struct field *x = &f->v[i];
         if (x->removed || x->id == FIELD_HOST || !field_is_written((enum field_id)x->id))
             continue;
-        struct span name = x->id ? span_of(lower_names[x->id], x->name.len) : x->name;
+        struct span name = x->id ? field_name_lower((enum field_id)x->id) : x->name;
         if (!x->id && !lower(&name, a))
             return NULL;
         nv[n++] = h2_nv_one(name, x->value);
