@@ -358,6 +358,42 @@ static bool pool_is_used(const struct conf *c, struct span name)
     return false;
 }
 
+static bool is_loopback_listen(struct span s);
+
+// Whether a listener at `listen` answers what is sent to `server`, as far as both are written as addresses.
+static bool listens_for(struct span listen, struct span server)
+{
+    if (listen.len == 0 || listen.ptr[0] != ':')
+        return span_eq(listen, server);
+    return server.len > listen.len && is_loopback_listen(server) && span_ends(server, listen);
+}
+
+// Whether this server of the pool is the site itself that sends its requests there.
+static bool is_a_circle(const struct conf *c, struct span pool, struct span server)
+{
+    for (const struct conf_stmt *site = conf_child(&c->root, CONF_SITE); site; site = conf_next(site))
+        for (const struct conf_stmt *r = conf_child(site, CONF_ROUTE); r; r = conf_next(r))
+            for (const struct conf_stmt *l = target_uses(r->target, pool) ? conf_child(site, CONF_LISTEN) : NULL; l; l = conf_next(l))
+                if (l->n_args && listens_for(l->args[0].text, server))
+                    return true;
+    return false;
+}
+
+// Pools of which no server can ever do its work.
+static void lint_servers(struct checking *k, const struct conf_stmt *pool)
+{
+    unsigned n = 0, backups = 0, circles = 0;
+    for (const struct conf_stmt *s = conf_child(pool, CONF_SERVER); s; s = conf_next(s)) {
+        n++;
+        backups += conf_option(s, "backup") != NULL;
+        circles += s->n_args && is_a_circle(k->c, pool->args[0].text, s->args[0].text);
+    }
+    if (n && backups == n)
+        conf_warning(k->d, k->c, &pool->args[0].pos, "every server of the pool `%.*s` is a backup, so none of them is", SPAN_ARG(pool->args[0].text));
+    if (n && circles == n)
+        conf_warning(k->d, k->c, &pool->args[0].pos, "no server of the pool `%.*s` can answer: a site that uses it listens there itself", SPAN_ARG(pool->args[0].text));
+}
+
 static void lint_pool(struct checking *k, const struct conf_stmt *pool)
 {
     if (!pool->n_args)
@@ -366,6 +402,7 @@ static void lint_pool(struct checking *k, const struct conf_stmt *pool)
         conf_warning(k->d, k->c, &pool->args[0].pos, "nothing uses the pool `%.*s`", SPAN_ARG(pool->args[0].text));
     if (!conf_child(pool, CONF_SERVER))
         conf_error(k->d, k->c, &pool->pos, "the pool `%.*s` has no server", SPAN_ARG(pool->args[0].text));
+    lint_servers(k, pool);
 }
 
 // A glob that takes all that `later` takes: `*`, or a prefix of it.

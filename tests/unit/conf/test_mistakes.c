@@ -132,6 +132,14 @@ static void warnings_do_not_refuse(void **state)
          "t.conf:3:8: warning: the route in line 2"},
         {"site * { route /ab* -> respond 200 }",
          "t.conf:1:16: warning: the prefix stops in the middle of a path segment"},
+        {"pool p { server a:1 backup; server b:1 backup }\nsite * { route * -> pool p }",
+         "t.conf:1:6: warning: every server of the pool `p` is a backup"},
+        {"pool p { server 127.0.0.1:80 }\nsite * { listen :80; route * -> pool p }",
+         "t.conf:1:6: warning: no server of the pool `p` can answer: a site that uses it listens there itself\n"},
+        {"pool p { server 10.0.0.1:80 }\nsite * { listen 10.0.0.1:80; route * -> pool p }",
+         "t.conf:1:6: warning: no server of the pool `p` can answer"},
+        {"group g { user u }\n" SITE, "t.conf:1:7: warning: nothing uses the group `g`\n"},
+        {"list l { domain a.test }\n" SITE, "t.conf:1:6: warning: nothing uses the list `l`\n"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct conf_diags *d = conf_diags_new();
@@ -155,6 +163,10 @@ static void nothing_to_say(void **state)
         "site * {\n route /a/* when { method GET } -> respond 200\n route /a/b -> respond 404\n}",
         "site * {\n route /a -> respond 200\n route /a/* -> respond 404\n route ~^/b -> respond 404\n}",
         "proxy 127.0.0.1:1 [::1]:1 { }",
+        "pool p { server a:1; server b:1 backup }\nsite * { route * -> pool p }",
+        "pool p { server 10.0.0.1:80; server 127.0.0.1:8080 }\nsite * { listen :80; listen :8080; route * -> pool p }",
+        "pool p { server 10.0.0.1:80 }\nsite * { listen 10.0.0.2:80; route * -> pool p }",
+        "pool p { server 127.0.0.1:81 }\nsite a { listen :80; route * -> pool p }\nsite b { listen :81; route * -> respond 200 }",
         "proxy :1 { policy { deny when { client not in 10.0.0.0/8 }; default allow } }",
         "proxy :1 { policy { allow when { client 10.0.0.0/8 }; default deny } }",
     };
