@@ -74,7 +74,7 @@ def test_out_of_descriptors(weir, origin, cli):
         s.setblocking(False)
         s.connect_ex(("127.0.0.1", w.http))
         crowd.append(s)
-    worker = w.workers()[0]
+    worker = wait_until(w.workers)[0]
     wait_until(lambda: len(os.listdir(f"/proc/{worker}/fd")) > 100)
     before, start = cpu_seconds(worker), time.monotonic()
     for _ in range(5):
@@ -138,7 +138,7 @@ def test_four_times_what_can_be_done(weir, origin):
     `make overload`; here it would depend on the machine.)"""
     o = origin(lambda x: x.reply(body=LARGE_TEXT, fields=[("Content-Type", "text/plain")]))
     w = weir((CONF % "threads 1\nlimits { lag 50ms }").replace("route *", "compress br level 9\n    route *"), app=o.port)
-    worker = w.workers()
+    worker = wait_until(w.workers)
     start = time.monotonic()
     with connect(w.http, timeout=60) as c:
         for _ in range(3):
