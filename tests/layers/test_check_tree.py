@@ -38,7 +38,7 @@ class CheckTree(unittest.TestCase):
         self.assertIn(finding, out)
 
     def test_a_clean_tree(self):
-        for rule in ("layers", "pure", "licence", "paths", "banned", "rows"):
+        for rule in ("layers", "pure", "licence", "paths", "banned", "rows", "named"):
             self.good(rule)
 
     def test_layers(self):
@@ -55,6 +55,13 @@ class CheckTree(unittest.TestCase):
         for header in ("sys/socket.h", "unistd.h", "time.h", "netinet/in.h"):
             self.bad("pure", "src/http/x.c", f"#include <{header}>\n", f"<{header}>")
         self.good("pure", {"src/net/x.c": "#include <sys/socket.h>\n"})
+
+    def test_named(self):
+        there = {"Makefile": "run: x\n", "tests/integration/test_a.py": "def test_b(x):\n", "tests/fuzz/fuzz_c.c": SPDX}
+        self.good("named", {**there, "docs/a.md": "`tests/integration/test_a.py`, `tests/fuzz`, `test_a.py::test_b`, `test_b`; fuzz/c; `make run X=1`\n"})
+        for word in ("`tests/unit/x`", "`test_x.py`", "`test_a.py::test_x`", "`test_x`", "fuzz/x", "`make x`"):
+            status, out = check("named", {**there, "docs/a.md": f"\n{word}\n"})
+            self.assertEqual((status, out), (1, f"docs/a.md:2: there is no {word.strip('`')}\n"))
 
     def test_rows(self):
         self.bad("rows", "src/base/err.tbl", SPDX + 'ERR(LOST, "lost")\n', "src/base/err.tbl:2: LOST is used nowhere")
