@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -191,6 +192,19 @@ static bool prepare(struct supervisor *s, struct proposal *p, struct span *ret_w
     return true;
 }
 
+// A worker that cannot be told anything has died, perhaps before we were told so ourselves: who asked by a signal need not ask again.
+static void lose_worker(struct supervisor *s)
+{
+    s->reload_again = s->next.asker < 0 && !s->next.again;
+    s->reload_wanted |= s->reload_again;
+    supervisor_reject(s, SPAN("the worker does not take the new configuration\n"));
+    if (s->channel >= 0)
+        close(s->channel);
+    s->channel = -1;
+    if (s->worker)
+        kill(s->worker, SIGKILL);
+}
+
 // Reads the configuration; sends it to the worker where it is sound. The outcome is told by reload_done or reject.
 static void propose(struct supervisor *s, const struct order *o)
 {
@@ -202,7 +216,7 @@ static void propose(struct supervisor *s, const struct order *o)
     if (p.gen && prepare(s, &p, &why)) {
         s->next = p;
         if (!send_proposal(s))
-            supervisor_reject(s, SPAN("the worker does not take the new configuration\n"));
+            lose_worker(s);
     } else {
         bool sound = p.gen != NULL; // but what it needs cannot be had
         refuse_reload(o->asker, o->json, sound && o->json ? 1 : 2, sound ? why : d ? conf_diags_text(d) : SPAN("out of memory\n"), sound ? NULL : d);

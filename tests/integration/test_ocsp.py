@@ -72,7 +72,7 @@ def test_an_answer_that_somebody_else_signed_is_not_taken(start):
 
 def test_off_asks_nobody(start):
     w, respond = start("V", CONF.replace("ocsp-stapling on", ""))
-    assert len(w.workers()) == 1
+    assert len(wait_until(w.workers)) == 1
 
 
 def test_what_cannot_be_stapled_warns(folder, cli):
