@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+import certs
 import http1
 from process import run_weir
 
@@ -518,6 +519,39 @@ def test_no_two_urls_are_one(cache):
         for host, target in urls:
             assert get(w, target, host=host).body == f"{host} {target}".encode()
     assert len(o.requests) == len(urls)
+
+
+def test_schemes_and_hosts_are_told_apart(weir, origin):
+    """Row CA-03: one path on two hosts, with and without TLS, is four answers."""
+    o = origin(lambda x: x.reply(200, f"{x.request.fields['X-Forwarded-Proto']} {x.request.fields['Host']}".encode(), [FRESH]))
+    w = weir("""
+log access off
+cache main { memory 8MiB }
+pool app { server 127.0.0.1:@o@ }
+site a.test b.test { listen 127.0.0.1:@p@; listen 127.0.0.1:@s@ tls; plain
+  tls cert server.pem key server.key
+  cache main
+  route * -> pool app }
+""", o=o.port, files=certs.files("a.test", "b.test"))
+    for _ in range(2):
+        for host in ("a.test", "b.test"):
+            assert get(w, host=host).body == f"http {host}".encode()
+            with certs.connect_tls(w.s, host) as c:
+                assert c.ask(http1.request(host=host)).body == f"https {host}".encode()
+    assert len(o.requests) == 4
+
+
+@pytest.mark.parametrize("odd, status", [(("X-Big", "y" * 6000), 400), (("X-Meta", "a/../%00"), 400), (("X-HTTP-Method-Override", "DELETE"), 405),
+                                         (("X-Method-Override", "POST"), 501), (("X-Odd", "1"), 404)])
+def test_an_error_that_one_request_provoked_is_nobody_elses(cache, odd, status):
+    """Row CA-15 (CPDoS): also where the origin gives errors a Last-Modified."""
+    def serve(x):
+        bad = odd[0] in x.request.fields
+        x.reply(status if bad else 200, b"error" if bad else b"page", [("Last-Modified", date(-100000))] if bad else [FRESH])
+    w, o = cache(serve)
+    get(w, fields=[odd])
+    assert get(w).body == b"page"
+    assert get(w, fields=[odd]).body == b"page" and len(o.requests) <= 2
 
 
 def test_two_pools_are_two_answers(weir, origin):

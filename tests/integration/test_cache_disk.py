@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import tempfile
+import threading
 import time
 
 import pytest
@@ -168,6 +169,39 @@ def test_a_kill_loses_no_more_than_what_was_being_written(disk, victim):
     for t in targets:
         assert disk.get(t).body == body_of(t)
     assert disk.asked - asked <= 3
+
+
+def test_killed_while_many_are_being_stored(disk):
+    """Row CA-19 of the attack set: at a random point of it. Whatever is given out afterwards is right, and of this time."""
+    rng = random.Random(3)
+    for round in range(int(os.environ.get("WEIR_KILLS", 2))):
+        targets = [f"/c{i}?{rng.choice([0, 900, 9000, 70000, 300000])}" for i in range(40)]
+        disk.handler.version = round
+        disk.start()
+        wanted = disk.asked + rng.randrange(2, 36)
+
+        def ask_on(mine):
+            try:
+                for t in mine:
+                    disk.get(t)
+            except (OSError, AssertionError):
+                pass  # it was killed
+
+        clients = [threading.Thread(target=ask_on, args=(targets[i::4],)) for i in range(4)]
+        for c in clients:
+            c.start()
+        wait_until(lambda: disk.asked >= wanted, what="some fetches")
+        disk.kill()
+        for c in clients:
+            c.join()
+        disk.start()
+        for t in targets:
+            body, whole = disk.get_some(t)
+            right = body_of(t, round)
+            assert right.startswith(body) and (not whole or body == right), t
+        assert is_hit(disk.get(targets[0]))
+        disk.w.stop()
+        shutil.rmtree(disk.folder)
 
 
 def test_flipped_bits_and_cut_files_reach_nobody(disk):
