@@ -294,6 +294,23 @@ def test_stale_if_error(cache, failure):
     assert r.status == 200 and r.body == b"answer 1" and "fwd=stale" in status_of(r)
 
 
+def test_stale_answers_by_statement(cache):
+    """Where the origin says nothing of them; its own word, and what it forbids, goes before the statement."""
+    conf = CONF.replace("memory 64MiB }", "memory 64MiB; stale while-revalidate 60s if-error 600s }").replace(
+        "  route *", "  route /own/* -> pool app { stale while-revalidate 0s }\n  route *")
+    age, control = ("Age", "70"), "max-age=60"
+    w, o = cache(lambda x: x.reply(200, b"answer", [("Cache-Control", x.request.fields.get("X-Say", control)), age]), conf)
+    for target in ("/x", "/own/x", "/must"):
+        get(w, target, fields=[("X-Say", "max-age=60, must-revalidate" if target == "/must" else control)])
+    assert status_of(get(w, "/x")).startswith("weir; hit") and "ttl=-1" in status_of(get(w, "/x"))
+    assert "fwd=stale" in status_of(get(w, "/own/x"))  # the inner word
+    o.handler = lambda x: x.reply(503, b"down")
+    r = get(w, "/own/x")
+    assert r.body == b"answer" and "fwd=stale" in status_of(r)  # the other option still holds
+    assert get(w, "/must").status == 503
+    assert get(w, "/new").status == 503
+
+
 def test_without_permission_a_stale_answer_is_not_used(cache):
     w, o = cache(Script(("Cache-Control", "max-age=60"), ("Age", "61"), ("ETag", '"a"')))
     get(w)
