@@ -144,9 +144,9 @@ static void refuse_reload(int asker, bool json, int status, struct span why, str
 void supervisor_reject(struct supervisor *s, struct span why)
 {
     struct proposal *p = &s->next;
-    refuse_reload(p->asker, p->json, 1, why, NULL);
-    drop_offered(p->offered);
+    drop_offered(p->offered); // before who asked hears of it
     p->offered = NULL;
+    refuse_reload(p->asker, p->json, 1, why, NULL);
     supervisor_close_listeners(s, p->first_listener);
     if (p->log_fd >= 0)
         close(p->log_fd);
@@ -219,8 +219,8 @@ static void propose(struct supervisor *s, const struct order *o)
             lose_worker(s);
     } else {
         bool sound = p.gen != NULL; // but what it needs cannot be had
-        refuse_reload(o->asker, o->json, sound && o->json ? 1 : 2, sound ? why : d ? conf_diags_text(d) : SPAN("out of memory\n"), sound ? NULL : d);
         drop_offered(p.offered);
+        refuse_reload(o->asker, o->json, sound && o->json ? 1 : 2, sound ? why : d ? conf_diags_text(d) : SPAN("out of memory\n"), sound ? NULL : d);
         generation_unref(p.gen);
     }
     conf_diags_free(d);
