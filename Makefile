@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A thin front for meson and the scripts in scripts/; `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help deps build run test bench instructions fuzz corpus simulate soak crowd overload killed chaos easylist coverage tsan cross format lint reference install deb dist testssl walk
+.PHONY: help deps build run test bench bandwidth instructions fuzz corpus simulate soak crowd overload killed chaos easylist coverage tsan cross format lint reference install deb dist testssl walk
 
 # A build folder: $(call configure,FOLDER,COMPILER,OPTIONS)
 configure = @test -f $(1)/build.ninja || CC=$(2) meson setup $(1) $(3)
@@ -28,6 +28,9 @@ test: ## all unit and integration tests, built by gcc with AddressSanitizer and 
 bench: build ## measure weir beside the other proxies that are installed; writes docs/performance.md
 	@scripts/deps bench
 	@scripts/bench build/release/weir
+
+bandwidth: build ## how exactly `bandwidth` holds (within 3 %), and how evenly connections share it; SECONDS_EACH (10)
+	@bench/bandwidth build/release/weir $${SECONDS_EACH:-10}
 
 instructions: ## instructions of one exchange by callgrind (SCENARIOS names some; see scripts/instructions)
 	@scripts/deps build bench

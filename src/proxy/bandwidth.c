@@ -48,7 +48,8 @@ enum err bandwidth_pay(struct exchange *x, enum bandwidth_direction d, size_t n)
         throttle_key_of(&w->key, x, &k);
         k.owner ^= (uint64_t)d;
         // n is a piece at the most, or what came in one read: far from where this could wrap.
-        wait_ns = MAX(wait_ns, throttle_charge(table, &k, (uint64_t)n * 1000000000 / w->rate, now_ns));
+        uint64_t due_ns = throttle_charge(table, &k, (uint64_t)n * 1000000000 / w->rate, now_ns); // once: MAX would ask twice
+        wait_ns = MAX(wait_ns, due_ns);
     }
     return wait_ns > (uint64_t)AHEAD_MS * 1000000 ? fiber_sleep(wait_ns / 1000000 - AHEAD_MS / 2) : ERR_OK;
 }
