@@ -126,8 +126,8 @@ static enum err decode(struct filter *f, struct chunkq *in, struct chunkq *out, 
         b->guard.in += s.len - left;
         b->guard.out += cap - space;
         made += cap - space;
-        if (b->guard.out > b->guard.limit) // its ratio may rightly be far beyond deflate's
-            return ERR_BAD_CONTENT_CODING;
+        if (!codec_guard_allows(&b->guard))
+            return ERR_DECODED_TOO_LARGE;
         e = codec_grew(&b->o, out, cap - space);
         if (e)
             return e;
@@ -144,13 +144,14 @@ static void decoder_free(struct filter *f)
 
 static const struct filter_ops decoder_ops = {"unbr", decode, decoder_free};
 
-struct filter *brotli_decoder_new(uint64_t limit_bytes)
+struct filter *brotli_decoder_new(uint64_t limit_bytes, unsigned ratio)
 {
     struct brotli_decoder *b = (struct brotli_decoder *)mem_calloc(1, sizeof *b);
     if (!b)
         return NULL;
     b->f.ops = &decoder_ops;
     b->guard.limit = limit_bytes;
+    b->guard.ratio = ratio;
     b->s = BrotliDecoderCreateInstance(brotli_alloc, brotli_free, NULL);
     if (!b->s) {
         mem_free(b);

@@ -40,7 +40,7 @@ void codec_out_fini(struct codec_out *o)
 
 bool codec_guard_allows(const struct codec_guard *g)
 {
-    return g->out <= g->limit && (g->out <= RATIO_FREE_BYTES || g->out / DECODER_RATIO_MAX <= g->in);
+    return g->out <= g->limit && (!g->ratio || g->out <= RATIO_FREE_BYTES || g->out / g->ratio <= g->in);
 }
 
 struct filter *encoder_new(enum coding coding, unsigned level)
@@ -60,16 +60,16 @@ struct filter *encoder_new(enum coding coding, unsigned level)
     return NULL;
 }
 
-struct filter *decoder_new(enum coding coding, uint64_t limit_bytes)
+struct filter *decoder_new(enum coding coding, uint64_t limit_bytes, unsigned ratio)
 {
     switch (coding) {
     case CODING_GZIP:
     case CODING_DEFLATE:
-        return gzip_decoder_new(limit_bytes);
+        return gzip_decoder_new(limit_bytes, ratio ? ratio : (unsigned)DECODER_RATIO_MAX);
     case CODING_ZSTD:
-        return zstd_decoder_new(limit_bytes);
+        return zstd_decoder_new(limit_bytes, ratio);
     case CODING_BR:
-        return brotli_decoder_new(limit_bytes);
+        return brotli_decoder_new(limit_bytes, ratio);
     case CODING_IDENTITY:
     case CODING_UNKNOWN:
         break;

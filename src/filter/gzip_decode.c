@@ -58,7 +58,7 @@ static enum err inflate_some(struct gzip_decoder *g, const void *bytes, size_t l
     g->guard.in += *ret_taken;
     g->guard.out += *ret_made;
     if (!codec_guard_allows(&g->guard))
-        return ERR_BAD_CONTENT_CODING;
+        return ERR_DECODED_TOO_LARGE;
     return codec_grew(&g->o, out, *ret_made);
 }
 
@@ -109,12 +109,13 @@ static void gzip_decoder_free(struct filter *f)
 
 static const struct filter_ops ops = {"gunzip", run, gzip_decoder_free};
 
-struct filter *gzip_decoder_new(uint64_t limit_bytes)
+struct filter *gzip_decoder_new(uint64_t limit_bytes, unsigned ratio)
 {
     struct gzip_decoder *g = (struct gzip_decoder *)mem_calloc(1, sizeof *g);
     if (!g)
         return NULL;
     g->f.ops = &ops;
     g->guard.limit = limit_bytes;
+    g->guard.ratio = ratio;
     return &g->f;
 }

@@ -115,8 +115,8 @@ static enum err decode(struct filter *f, struct chunkq *in, struct chunkq *out, 
         z->guard.in += ib.pos;
         z->guard.out += ob.pos;
         made += ob.pos;
-        if (z->guard.out > z->guard.limit) // its ratio may rightly be far beyond deflate's
-            return ERR_BAD_CONTENT_CODING;
+        if (!codec_guard_allows(&z->guard))
+            return ERR_DECODED_TOO_LARGE;
         e = codec_grew(&z->o, out, ob.pos);
         if (e)
             return e;
@@ -133,13 +133,14 @@ static void decoder_free(struct filter *f)
 
 static const struct filter_ops decoder_ops = {"unzstd", decode, decoder_free};
 
-struct filter *zstd_decoder_new(uint64_t limit_bytes)
+struct filter *zstd_decoder_new(uint64_t limit_bytes, unsigned ratio)
 {
     struct zstd_decoder *z = (struct zstd_decoder *)mem_calloc(1, sizeof *z);
     if (!z)
         return NULL;
     z->f.ops = &decoder_ops;
     z->guard.limit = limit_bytes;
+    z->guard.ratio = ratio;
     z->d = ZSTD_createDCtx();
     if (!z->d || ZSTD_isError(ZSTD_DCtx_setParameter(z->d, ZSTD_d_windowLogMax, WINDOW_LOG_MAX))) {
         decoder_free(&z->f);

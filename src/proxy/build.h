@@ -38,6 +38,8 @@ void build_own_addresses(struct builder *b);
 bool build_fields(struct builder *b, const struct conf_stmt *block, struct field_ops *ret);
 /// The `compress` statement of a block, or what holds outside of it; NULL where there is none.
 const struct compress *build_compress(struct builder *b, const struct conf_stmt *block, const struct compress *outer);
+/// The `decompress` statement of a block, or what holds outside of it; NULL where there is none.
+const struct decompress *build_decompress(struct builder *b, const struct conf_stmt *block, const struct decompress *outer);
 /// What a block says of caching over what holds outside of it (NULL: nothing yet); NULL where nothing is cached.
 const struct cache_use *build_cache_use(struct builder *b, const struct conf_stmt *block, const struct cache_use *outer);
 /// Opens the caches that the configuration defines, before what uses them.

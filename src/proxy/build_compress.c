@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `compress`: which codings, from which size on, for which types.
+// `compress`: which codings, from which size on, for which types; and `decompress`.
 #include "http/media.h"
 #include "proxy/build.h"
 
@@ -47,4 +47,18 @@ const struct compress *build_compress(struct builder *b, const struct conf_stmt 
     build_offers(b, s, c);
     build_types(b, s, c);
     return c;
+}
+
+const struct decompress *build_decompress(struct builder *b, const struct conf_stmt *block, const struct decompress *outer)
+{
+    const struct conf_stmt *s = conf_child(block, CONF_DECOMPRESS);
+    if (!s)
+        return outer;
+    if (conf_plain_args(s))
+        return NULL;
+    const struct conf_value *max = conf_option(s, "max"), *ratio = conf_option(s, "ratio");
+    struct decompress *d = (struct decompress *)build_alloc(b, sizeof *d);
+    if (d)
+        *d = (struct decompress){max ? max->num : DECOMPRESS_MAX_BYTES, ratio ? (unsigned)ratio->num : 0, conf_option(s, "pass") != NULL};
+    return d;
 }

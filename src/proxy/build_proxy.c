@@ -141,6 +141,7 @@ void build_proxy(struct builder *b, const struct conf_stmt *s)
     p->auth = auth_new(&b->cond, s, NULL);
     build_egress(b, s, &p->egress);
     p->compress = build_compress(b, s, NULL);
+    p->decompress = build_decompress(b, s, NULL);
     p->cache = build_cache_use(b, s, NULL);
     p->scanning = build_scan(b, s, NULL);
     p->pac = build_pac(b, s);

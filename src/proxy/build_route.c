@@ -156,6 +156,7 @@ void build_route(struct builder *b, const struct conf_stmt *s, const struct time
     r->throttles = build_throttles(b, s, build_route_scope(b, s));
     build_upgrades(b, s, r);
     build_rewrites(b, s, r);
+    r->decompress = build_decompress(b, s, build_decompress(b, s->parent, NULL));
     r->compress = build_compress(b, s, build_compress(b, s->parent, NULL));
     r->cache = build_cache_use(b, s, build_cache_use(b, s->parent, NULL));
     r->scanning = build_scan(b, s, build_scan(b, s->parent, NULL));

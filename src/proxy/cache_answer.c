@@ -133,12 +133,12 @@ static enum err apply_ranges(struct exchange *x, const struct cache_object *o, u
 static bool fields_stay(const struct exchange *x)
 {
     const struct guard *g = guard_of(x);
-    if (x->route && (x->route->compress || x->route->links || x->route->replacements.n ||
+    if (x->route && (x->route->compress || x->route->decompress || x->route->links || x->route->replacements.n ||
                      x->route->fields.n || x->route->cors || x->route->security))
         return false;
     if (x->site && (x->site->fields.n || x->site->secure.hsts.len))
         return false;
-    return !(x->proxy && (x->proxy->compress || x->proxy->privacy == PRIVACY_STRICT)) && !(g && g->keep_response);
+    return !(x->proxy && (x->proxy->compress || x->proxy->decompress || x->proxy->privacy == PRIVACY_STRICT)) && !(g && g->keep_response);
 }
 
 static enum err build_head(struct exchange *x, const struct cache_object *o)

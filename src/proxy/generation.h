@@ -70,6 +70,14 @@ struct compress {
     unsigned n_types;
 };
 
+#define DECOMPRESS_MAX_BYTES ((uint64_t)4 << 30) // where no statement says another
+/// `decompress`: how far content is decoded, and for clients that do not accept its coding.
+struct decompress {
+    uint64_t max_bytes;
+    unsigned ratio; // 0: the coding's own
+    bool pass;      // what is surely larger passes as it is
+};
+
 /// `rewrite-links`: which origins come out naming us, and in which types besides HTML and CSS.
 struct rewrite_links {
     const struct link_origin *origins;
@@ -119,6 +127,7 @@ struct route {
     const struct auth *auth; // its own or its site's; NULL: users need not show who they are
     struct field_ops fields;
     const struct compress *compress; // its own or its site's; NULL: none
+    const struct decompress *decompress; // the same
     const struct cache_use *cache;   // the same
     const struct scanning *scanning; // the same
     const struct rewrite_links *links; // the same
@@ -201,6 +210,7 @@ struct proxy {
     struct parent_rules parents;     // of other proxies that requests go through
     struct inspect_rules inspects;   // `intercept-tls`
     const struct compress *compress; // NULL: none
+    const struct decompress *decompress; // the same
     const struct cache_use *cache;   // the same
     const struct scanning *scanning; // the same
     struct timeouts timeouts;

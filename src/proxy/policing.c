@@ -143,7 +143,7 @@ static struct span decoded(struct exchange *x, char *out, size_t cap)
     chunkq_init(&in);
     chunkq_init(&plain);
     for (unsigned i = MIN(n, (unsigned)FILTERS_MAX); ok && i > 0; i--)
-        ok = codings[i - 1] != CODING_UNKNOWN && filter_chain_add(&chain, decoder_new(codings[i - 1], DECODED_BYTES));
+        ok = codings[i - 1] != CODING_UNKNOWN && filter_chain_add(&chain, decoder_new(codings[i - 1], DECODED_BYTES, 0));
     ok = ok && !chunkq_share(&in, &x->ahead, x->ahead.bytes);
     if (ok)
         (void)!filter_chain_run(&chain, &in, &plain, FILTER_FLUSH, &done); // a part is all that is there

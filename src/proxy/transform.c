@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/transform.h"
 
+#include "admin/metrics.h"
 #include "filter/codec.h"
 #include "http/media.h"
 #include "http/vary.h"
@@ -9,6 +10,11 @@
 static const struct compress *compress_of(const struct exchange *x)
 {
     return x->route ? x->route->compress : x->proxy ? x->proxy->compress : NULL;
+}
+
+static const struct decompress *decompress_of(const struct exchange *x)
+{
+    return x->route ? x->route->decompress : x->proxy ? x->proxy->decompress : NULL;
 }
 
 static bool type_matches(const struct compress *c, struct span essence)
@@ -111,7 +117,6 @@ static struct filter *(*links_filter_of(const struct exchange *x))(const struct 
 enum {
     CONTENT_CODINGS_MAX = FILTERS_MAX - 3, // with two filters and an encoder behind them
 };
-static const uint64_t DECODED_MAX = (uint64_t)4 << 30; // of one answer; what is larger ends as broken
 
 // Codings that can be undone; false: the content has to stay.
 static bool decodable(const struct exchange *x, enum coding codings[CONTENT_CODINGS_MAX], unsigned *ret_n)
@@ -123,13 +128,65 @@ static bool decodable(const struct exchange *x, enum coding codings[CONTENT_CODI
     return *ret_n <= CONTENT_CODINGS_MAX;
 }
 
+// Before anything is decoded: what is longer than it may become already. *ret_stay: it passes as it is.
+static enum err check_size(const struct exchange *x, bool *ret_stay)
+{
+    const struct decompress *d = decompress_of(x);
+    const struct framing *f = &x->resp.framing;
+    *ret_stay = f->kind == FRAMING_LENGTH && f->length > (d ? d->max_bytes : DECOMPRESS_MAX_BYTES);
+    if (!*ret_stay)
+        return ERR_OK;
+    if (!d || !d->pass)
+        return ERR_DECODED_TOO_LARGE;
+    metrics_limit(LIMIT_DECOMPRESS);
+    return ERR_OK;
+}
+
+static enum err add_decoders(struct exchange *x, const enum coding *codings, unsigned n)
+{
+    const struct decompress *d = decompress_of(x);
+    enum err e = ERR_OK;
+    for (unsigned i = n; i > 0 && !e; i--)
+        e = add_filter(x, decoder_new(codings[i - 1], d ? d->max_bytes : DECOMPRESS_MAX_BYTES, d ? d->ratio : 0));
+    return e;
+}
+
+static bool client_accepts(const struct exchange *x, const enum coding *codings, unsigned n)
+{
+    struct span accept = fields_joined(&x->req->fields, FIELD_ACCEPT_ENCODING, x->arena);
+    for (unsigned i = 0; i < n; i++)
+        if (coding_choose(accept, &codings[i], 1) != codings[i])
+            return false;
+    return true;
+}
+
+// `decompress`: for a client that does not accept the content's coding, where no filter has decoded it already.
+static enum err plan_decompress(struct exchange *x)
+{
+    const struct response *r = &x->resp;
+    enum coding codings[CONTENT_CODINGS_MAX];
+    unsigned n;
+    bool stay;
+    enum err e = vary_add(&x->resp.fields, SPAN("Accept-Encoding"), x->arena);
+    bool content = r->framing.kind != FRAMING_NONE || x->req->method == METHOD_HEAD;
+    if (e || !content || r->status == 206 || has_no_transform(&r->fields, x->arena) || !decodable(x, codings, &n) || !n || client_accepts(x, codings, n))
+        return e;
+    e = check_size(x, &stay);
+    if (e || stay)
+        return e;
+    fields_remove(&x->resp.fields, FIELD_CONTENT_ENCODING);
+    e = octets_change(x);
+    return e || x->req->method == METHOD_HEAD ? e : add_decoders(x, codings, n);
+}
+
 // Decoders in front of the filters of text, and an encoder behind them where `compress` does not see to that.
 static enum err add_text_filters(struct exchange *x, struct filter *text[2], const enum coding *codings, unsigned n)
 {
     bool head = x->req->method == METHOD_HEAD, again = n == 1 && !compress_of(x) && codings[0] != CODING_DEFLATE;
+    again = again && (!decompress_of(x) || client_accepts(x, codings, n));
     enum err e = octets_change(x);
-    for (unsigned i = n; i > 0 && !head && !e; i--)
-        e = add_filter(x, decoder_new(codings[i - 1], DECODED_MAX));
+    if (!e && !head)
+        e = add_decoders(x, codings, n);
     for (unsigned i = 0; i < 2; i++) {
         if (text[i] && (e || head))
             filter_free(text[i]);
@@ -165,6 +222,10 @@ static enum err plan_text(struct exchange *x, const struct link_map *m)
     bool content = r->framing.kind != FRAMING_NONE || x->req->method == METHOD_HEAD;
     if ((!links && !replace) || !content || r->status == 206 || has_no_transform(&r->fields, x->arena) || !decodable(x, codings, &n))
         return ERR_OK;
+    bool stay = false;
+    enum err e = n ? check_size(x, &stay) : ERR_OK;
+    if (e || stay)
+        return e;
     struct filter *text[2] = {links ? links(m) : NULL, replace ? replace_new(texts->v, texts->n) : NULL};
     if ((links && !text[0]) || (replace && !text[1])) {
         filter_free(text[0]);
@@ -196,6 +257,7 @@ static enum err plan_links(struct exchange *x)
 enum err transform_plan(struct exchange *x)
 {
     const struct compress *c = compress_of(x);
+    const struct decompress *d = decompress_of(x);
     bool remote = x->answer == ANSWER_UPSTREAM || x->answer == ANSWER_STORED;
     bool has_content = remote || x->answer == ANSWER_LOCAL || x->answer == ANSWER_FILE;
     struct framing sent = x->resp.framing;
@@ -204,6 +266,10 @@ enum err transform_plan(struct exchange *x)
         bool encoded = fields_may_have(&x->resp.fields, FIELD_CONTENT_ENCODING); // its length says nothing of the content's
         e = plan_links(x);
         sent = encoded ? x->resp.framing : sent;
+    }
+    if (unlikely(d != NULL) && !e && remote && fields_may_have(&x->resp.fields, FIELD_CONTENT_ENCODING)) {
+        e = plan_decompress(x);
+        sent = x->resp.framing;
     }
     return !e && c && has_content ? plan_compress(x, c, sent) : e;
 }
@@ -224,9 +290,9 @@ struct span transform_describe(const struct route *r, const struct proxy *p, str
 #include "proxy/filters.tbl"
 #undef FILTER
     };
-    bool text = r && (r->links || r->replacements.n), compress = r ? r->compress != NULL : p && p->compress;
+    bool text = r && (r->links || r->replacements.n), decompress = r ? r->decompress != NULL : p && p->decompress, compress = r ? r->compress != NULL : p && p->compress;
     const bool used[N_FILTERS] = {
-        [FILTER_DECODE] = text, [FILTER_LINKS] = r && r->links, [FILTER_REPLACE] = r && r->replacements.n, [FILTER_ENCODE] = text && !compress, [FILTER_COMPRESS] = compress,
+        [FILTER_DECODE] = text || decompress, [FILTER_LINKS] = r && r->links, [FILTER_REPLACE] = r && r->replacements.n, [FILTER_ENCODE] = text && !compress, [FILTER_COMPRESS] = compress,
     };
     struct span out = SPAN("");
     for (unsigned i = 0; i < N_FILTERS && out.ptr; i++)
@@ -238,7 +304,7 @@ struct span transform_describe(const struct route *r, const struct proxy *p, str
 enum err transform_request_fields(const struct exchange *x, struct fields *f)
 {
     struct field *tags = fields_get(f, FIELD_IF_NONE_MATCH);
-    if (!tags || (!compress_of(x) && !changes_text(x)))
+    if (!tags || (!compress_of(x) && !changes_text(x) && !decompress_of(x)))
         return ERR_OK;
     struct span list = fields_joined(f, FIELD_IF_NONE_MATCH, x->arena), item, out = SPAN_NONE;
     char *p = list.ptr ? arena_bytes(x->arena, list.len * 2 + 2) : NULL; // room for ", " in place of each ","

@@ -67,7 +67,7 @@ static void there_and_back(void **state)
                 assert_int_equal(run_pieces(encoder_new(codings[c], seed), in.ptr, in.len, piece, seed, &mid), ERR_OK);
                 assert_int_equal(reference_decode(codings[c], &mid, ref, sizes[i] + 1000), in.len);
                 assert_memory_equal(ref, in.ptr, in.len);
-                assert_int_equal(run_pieces(decoder_new(codings[c], UINT64_MAX), mid.ptr, mid.len, piece, seed, &out), ERR_OK);
+                assert_int_equal(run_pieces(decoder_new(codings[c], UINT64_MAX, 0), mid.ptr, mid.len, piece, seed, &out), ERR_OK);
                 assert_int_equal(out.len, in.len);
                 assert_memory_equal(out.ptr, in.ptr, in.len);
                 free(in.ptr);
@@ -84,7 +84,7 @@ static void flush_brings_all(void **state)
 {
     (void)state;
     for (size_t c = 0; c < ARRAY_LEN(codings); c++) {
-        struct filter *enc = encoder_new(codings[c], 0), *dec = decoder_new(codings[c], UINT64_MAX);
+        struct filter *enc = encoder_new(codings[c], 0), *dec = decoder_new(codings[c], UINT64_MAX, 0);
         struct chunkq in, mid, out;
         chunkq_init(&in);
         chunkq_init(&mid);
@@ -118,12 +118,12 @@ static void broken_is_never_whole(void **state)
         assert_int_equal(run_pieces(encoder_new(codings[c], 0), in.ptr, in.len, SIZE_MAX / 2, 0, &mid), ERR_OK);
         for (size_t cut = 1; cut < mid.len; cut++) {
             struct text out = {NULL, 0, 0};
-            assert_int_equal(run_pieces(decoder_new(codings[c], UINT64_MAX), mid.ptr, cut, 0, (uint32_t)cut, &out), ERR_BAD_CONTENT_CODING);
+            assert_int_equal(run_pieces(decoder_new(codings[c], UINT64_MAX, 0), mid.ptr, cut, 0, (uint32_t)cut, &out), ERR_BAD_CONTENT_CODING);
             free(out.ptr);
         }
         struct text out = {NULL, 0, 0};
         text_add(&mid, "surplus", 7);
-        assert_int_equal(run_pieces(decoder_new(codings[c], UINT64_MAX), mid.ptr, mid.len, 0, 3, &out), ERR_BAD_CONTENT_CODING);
+        assert_int_equal(run_pieces(decoder_new(codings[c], UINT64_MAX, 0), mid.ptr, mid.len, 0, 3, &out), ERR_BAD_CONTENT_CODING);
         free(out.ptr);
         free(mid.ptr);
     }
@@ -137,11 +137,11 @@ static void bombs_are_cut(void **state)
     for (size_t c = 0; c < ARRAY_LEN(codings); c++) {
         struct text mid = {NULL, 0, 0}, out = {NULL, 0, 0};
         assert_int_equal(run_pieces(encoder_new(codings[c], 9), zeros, 8 << 20, SIZE_MAX / 2, 0, &mid), ERR_OK);
-        assert_int_equal(run_pieces(decoder_new(codings[c], 1 << 20), mid.ptr, mid.len, SIZE_MAX / 2, 0, &out), ERR_BAD_CONTENT_CODING);
+        assert_int_equal(run_pieces(decoder_new(codings[c], 1 << 20, 0), mid.ptr, mid.len, SIZE_MAX / 2, 0, &out), ERR_DECODED_TOO_LARGE);
         assert_true(out.len <= (1 << 20) + 2 * FILTER_STEP_BYTES);
         free(out.ptr);
         out = (struct text){NULL, 0, 0};
-        assert_int_equal(run_pieces(decoder_new(codings[c], 8 << 20), mid.ptr, mid.len, 0, 5, &out), ERR_OK);
+        assert_int_equal(run_pieces(decoder_new(codings[c], 8 << 20, 0), mid.ptr, mid.len, 0, 5, &out), ERR_OK);
         assert_int_equal(out.len, 8 << 20);
         free(out.ptr);
         free(mid.ptr);
@@ -159,7 +159,7 @@ static void deflate_in_both_forms(void **state)
         assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
         for (size_t piece = 1; piece < 8; piece++) {
             struct text out = {NULL, 0, 0};
-            assert_int_equal(run_pieces(decoder_new(CODING_DEFLATE, 1000), mid, z.total_out, piece, 0, &out), ERR_OK);
+            assert_int_equal(run_pieces(decoder_new(CODING_DEFLATE, 1000, 0), mid, z.total_out, piece, 0, &out), ERR_OK);
             assert_int_equal(out.len, 19);
             assert_memory_equal(out.ptr, "hello, hello, hello", 19);
             free(out.ptr);
@@ -176,7 +176,7 @@ static void chained(void **state)
     assert_int_equal(run_pieces(encoder_new(CODING_GZIP, 0), in.ptr, in.len, 0, 1, &gz), ERR_OK);
     struct filter_chain c;
     filter_chain_init(&c);
-    assert_true(filter_chain_add(&c, decoder_new(CODING_GZIP, UINT64_MAX)));
+    assert_true(filter_chain_add(&c, decoder_new(CODING_GZIP, UINT64_MAX, 0)));
     assert_true(filter_chain_add(&c, encoder_new(CODING_ZSTD, 0)));
     struct chunkq q, to;
     chunkq_init(&q);
@@ -192,7 +192,7 @@ static void chained(void **state)
     filter_chain_fini(&c);
     chunkq_fini(&q);
     chunkq_fini(&to);
-    assert_int_equal(run_pieces(decoder_new(CODING_ZSTD, UINT64_MAX), zst.ptr, zst.len, 0, 2, &out), ERR_OK);
+    assert_int_equal(run_pieces(decoder_new(CODING_ZSTD, UINT64_MAX, 0), zst.ptr, zst.len, 0, 2, &out), ERR_OK);
     assert_int_equal(out.len, in.len);
     assert_memory_equal(out.ptr, in.ptr, in.len);
     free(in.ptr);
