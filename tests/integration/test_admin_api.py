@@ -168,7 +168,7 @@ def test_servers_are_drained_over_reloads_too(api, servers, cli):
     problem(api("POST", "/api/pools/app/servers/127.0.0.1:1", token=WRITE, body={"action": "drain"}), 404, "not_found")
     problem(api("POST", "/api/pools/nobody/servers/127.0.0.1:1", token=WRITE, body={"action": "drain"}), 404, "not_found")
     for body in ({"action": "stop"}, {}, {"action": 1}, {"action": "drain", "more": "x"}, [], b"", b"{", b'{"action": "drain", "action": "drain"}', {"action": "drain x"},
-                 {"action": "drain\nstop"}, b"[" * 100000):
+                 {"action": "drain\nstop"}, b"[" * 100000, b"[" * 2000 + b"]" * 2000, b'{"action": ' * 2000 + b"1" + b"}" * 2000, {"action": {"action": "drain"}}):
         problem(api("POST", path, token=WRITE, body=body), 400, "api_question")
     problem(api("POST", path + "%20drain%0Astop", token=WRITE, body={"action": "drain"}), 400, "api_question")
 
