@@ -3,6 +3,7 @@
 
 #include <jansson.h>
 
+#include "base/json.h"
 #include "base/ascii.h"
 #include "http/uri.h"
 #include "proxy/escape.h"
@@ -110,26 +111,9 @@ static enum err take_member(struct api_call *c, const char *key, const json_t *v
     return add_param(c, name, value);
 }
 
-// Whether nothing stands within anything: the parser calls itself for each level, and a fiber's stack is short.
-static bool is_flat(struct span text)
-{
-    bool quoted = false;
-    unsigned depth = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        char ch = text.ptr[i];
-        if (quoted && ch == '\\')
-            i++;
-        else if (ch == '"')
-            quoted = !quoted;
-        else if (!quoted && (ch == '{' || ch == '[') && ++depth > 1)
-            return false;
-    }
-    return true;
-}
-
 static enum err read_object(struct api_call *c, struct span text)
 {
-    if (!is_flat(text))
+    if (json_depth(text) > 1) // the parser calls itself for each level
         return misunderstood(c->x, "The content is to be a JSON object without others in it.%.*s", SPAN(""));
     json_t *root = json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES, NULL), *v;
     const char *key;

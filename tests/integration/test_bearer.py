@@ -52,6 +52,17 @@ def get(weir, origin):
     return ask
 
 
+@pytest.mark.parametrize("deep", ['[' * 2000 + ']' * 2000, '{"a":' * 900 + "1" + "}" * 900])
+def test_what_is_nested_deeply_ends_nobody(get, deep):
+    """A header is parsed before it is verified, claims are parsed on a fiber's short stack."""
+    head, claims = ('{"alg":"HS256","x":%s}' % deep).encode(), json.dumps({"sub": "ann", "exp": time.time() + 600})
+    text = b64(head) + "." + b64(claims.encode())
+    assert get("Bearer " + text + "." + b64(hs256(text.encode())))[0] == 401
+    text = b64(b'{"alg":"HS256"}') + "." + b64((claims[:-1] + ',"x":%s}' % deep).encode())
+    assert get("Bearer " + text + "." + b64(hs256(text.encode())))[0] == 401
+    assert get("Bearer " + token(hs256)) == (200, "ann")
+
+
 def test_good_tokens(get):
     assert get("Bearer " + token(hs256)) == (200, "ann")
     assert get("bearer " + token(hs256, aud=["other", "weir"], nbf=time.time() - 5)) == (200, "ann")
