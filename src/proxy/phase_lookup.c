@@ -94,8 +94,10 @@ static enum err wait_for_flight(struct exchange *x, struct cache_flight *f, stru
     enum flight_end how = FLIGHT_ORPHAN;
     enum err failure = ERR_OK, e = cache_flight_wait(f, &how, &o, &failure);
     cache_flight_unref(f);
-    if (e)
+    if (e) {
+        cache_object_unref(stale);
         return e;
+    }
     x->cached->collapsed = true;
     x->cached->now_ms = (int64_t)loop_wall_ms();
     if (how == FLIGHT_STORED && is_usable(x, o, stale)) {
