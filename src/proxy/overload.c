@@ -33,12 +33,13 @@ static bool is_overloaded(struct overload *o, uint64_t passed_ms)
     return o->late_ticks++ > 0 || (o->cpu_us && (loop_cpu_us() - o->cpu_us) / 10 >= passed_ms * BUSY_PERCENT);
 }
 
+// What a thread gets through: those that slow clients or servers keep from ending have had their work done too.
 static void count_ended(struct overload *o, uint64_t passed_ms)
 {
-    uint64_t now = (uint64_t)o->n_ended * 1000000 / MAX(passed_ms, UINT64_C(1)),
+    uint64_t now = (uint64_t)MAX(o->n_begun, o->n_ended) * 1000000 / MAX(passed_ms, UINT64_C(1)),
              weight = MIN(passed_ms, (uint64_t)MEAN_MS);
     o->per_1000_s = (o->per_1000_s * (MEAN_MS - weight) + now * weight) / MEAN_MS;
-    o->n_ended = 0;
+    o->n_begun = o->n_ended = 0;
 }
 
 // What is too much of the requests under way: those that wait for the thread, beyond what it does in half the
@@ -135,6 +136,7 @@ bool overload_enter(struct service *s, uint64_t *ret_second)
     }
     *ret_second = o->second;
     bool ok = likely(o->room == 0) || o->n_young < o->room;
+    o->n_begun += ok;
     if (unlikely(!ok))
         o->refused_ms = loop_now_ms();
     o->young[o->second % OVERLOAD_SECONDS]++;

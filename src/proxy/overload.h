@@ -20,7 +20,7 @@ struct overload {
     unsigned late_ticks; // one after the other
     uint64_t settled_ms; // when what was done last against lateness can have shown its effect
     unsigned room;       // requests that may be under way; 0: as many as come
-    unsigned n_ended;    // requests that were served since the last tick
+    unsigned n_begun, n_ended;    // requests that were served since the last tick
     uint64_t per_1000_s; // how many a thousand seconds, as a running mean
     unsigned n_refused;  // connections since the last tick
     unsigned shed;       // connections to refuse next, because they waited for too long already
