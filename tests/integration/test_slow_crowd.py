@@ -15,7 +15,7 @@ KIB_EACH = 12
 CONF = """
 log access off
 dashboard 127.0.0.1:@dash@
-timeouts { header 60s  handshake 60s  idle 60s }
+timeouts { header 60s  handshake 60s  idle 60s  connect 60s }
 limits { connections 40000  per-client 40000 }
 pool app { server 127.0.0.1:@app@ }
 site a.test {
