@@ -11,9 +11,10 @@ size_t json_depth(struct span text)
             i++;
         else if (c == '"')
             quoted = !quoted;
-        else if (!quoted && (c == '{' || c == '['))
-            deepest = MAX(deepest, ++depth);
-        else if (!quoted && (c == '}' || c == ']') && depth > 0)
+        else if (!quoted && (c == '{' || c == '[')) {
+            depth++;
+            deepest = MAX(deepest, depth);
+        } else if (!quoted && (c == '}' || c == ']') && depth > 0)
             depth--;
     }
     return deepest;
