@@ -210,11 +210,11 @@ def test_slowest(site):
 
 
 def test_every_name_has_its_test(weir, origin):
-    """No row of the metric is left out here, in test_timeouts.py and, for what a whole machine is needed for, in test_overload.py."""
+    """No row of the metric is left out here, in test_timeouts.py in test_decompress.py and, for what a whole machine is needed for, in test_overload.py."""
     import test_timeouts
     here = {"response-fields", "response-field-bytes", "interim", "connections", "per-client", "limit rate", "limit requests", "limit connections",
             "max-requests", "proxy-protocol", "connect", "tunnel-idle", "handshake", "handshakes", "slowest"}
-    elsewhere = {"lag", "files"}
+    elsewhere = {"lag", "files", "decompress"}
     o = origin()
     w = weir(TOP + SITE % ("", ""), app=o.port)
     assert set(refusals(w)) == here | elsewhere | set(test_timeouts.LATE)
