@@ -185,7 +185,7 @@ static void serve_upgrade(struct origin *o, struct deal *d, const struct strict_
 // True: the connection goes on.
 static bool serve_one(struct origin *o, struct strict_message *m)
 {
-    struct deal *d;
+    struct deal *d = NULL;
     enum reading r = read_request(o, m, &d);
     if (r == READ_NOTHING)
         return false;
