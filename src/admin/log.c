@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -26,7 +27,7 @@ static struct {
     bool running, stop;
 } w = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER, .fd = -1};
 
-static enum log_level level_min = LOG_INFO;
+static _Atomic int level_min = LOG_INFO;
 
 static void *writer(void *arg)
 {
@@ -132,14 +133,14 @@ void log_access(struct span line)
 
 void log_set_level(enum log_level level)
 {
-    level_min = level;
+    atomic_store_explicit(&level_min, (int)level, memory_order_relaxed);
 }
 
 void log_error(enum log_level level, const char *fmt, ...)
 {
     static const char *const names[] = {"debug", "info", "warn", "error"};
     char text[1024];
-    if (level < level_min)
+    if ((int)level < atomic_load_explicit(&level_min, memory_order_relaxed))
         return;
     va_list ap;
     va_start(ap, fmt);
