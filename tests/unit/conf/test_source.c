@@ -269,9 +269,27 @@ static void stamps_tell_changes(void **state)
     assert_memory_not_equal(&one, &other, sizeof one);
 }
 
+// A file that comes later is looked after from the start; one that is there and cannot be read is a mistake.
+static void files_that_need_not_be_there(void **state)
+{
+    (void)state;
+    struct conf_source src;
+    struct span text;
+    conf_source_init(&src, true);
+    assert_true(conf_source_read_optional(&src, path_of("later.conf"), &text));
+    assert_int_equal(text.len, 0);
+    assert_true(src.files && src.files->missing);
+    assert_true(conf_source_read_optional(&src, path_of("later.conf"), &text));
+    write_file("bad.conf", "here");
+    assert_true(conf_source_read_optional(&src, path_of("bad.conf"), &text));
+    assert_span(text, "here");
+    assert_false(conf_source_read_optional(&src, folder, &text));
+    conf_source_fini(&src);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(includes_and_bundles),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(files_that_need_not_be_there), cmocka_unit_test(includes_and_bundles),
                                        cmocka_unit_test(a_folder_to_write_to_is_made),
                                        cmocka_unit_test(a_folder_to_serve_is_passed_along),
                                        cmocka_unit_test(a_bundle_that_is_cut_short),

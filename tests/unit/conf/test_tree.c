@@ -144,6 +144,27 @@ static void the_table(void **state)
     }
 }
 
+// What a choice holds, what is not so, and what is nobody's business.
+static void json_of_everything(void **state)
+{
+    (void)state;
+    struct arena a;
+    arena_init(&a, 0);
+    struct conf *c = load_good("pool a { server x:1; sticky cookie n secret hush }\npool b { server x:2; sticky cookie n secret file:s }\n"
+                               "site * { deny when { not client 10.0.0.0/8 }\nroute /s -> split by path { pool a 30%; pool b }\n"
+                               "route * -> failover { pool a; pool b; respond 503 \"a \\n line\" } }");
+    struct span all = conf_json(c, &a), shown = conf_json_public(c, &a);
+    static const char *const parts[] = {"\"condition\": \"client\", \"not\": true", "\"choice\": [", "\"a \\u000a line\"", "\"30%\"", "file:s"};
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        assert_true(span_find_span(all, span_str(parts[i])) < all.len);
+        assert_true(span_find_span(shown, span_str(parts[i])) < shown.len);
+    }
+    assert_true(span_find_span(all, SPAN("hush")) < all.len);
+    assert_true(span_find_span(shown, SPAN("hush")) > shown.len);
+    conf_unref(c);
+    arena_fini(&a);
+}
+
 static void json(void **state)
 {
     (void)state;
@@ -191,7 +212,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(words),    cmocka_unit_test(conditions),   cmocka_unit_test(options),
         cmocka_unit_test(defaults), cmocka_unit_test(variables),    cmocka_unit_test(the_table),
-        cmocka_unit_test(json),     cmocka_unit_test(a_large_file),
+        cmocka_unit_test(json), cmocka_unit_test(json_of_everything),     cmocka_unit_test(a_large_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
