@@ -16,7 +16,8 @@ static enum err send_paced(struct exchange *x, struct chunkq *q, bool end, const
     chunkq_init(&piece);
     enum err e = ERR_OK;
     do {
-        size_t n = MIN(q->bytes, pace_piece(x, SIZE_MAX));
+        size_t n = pace_piece(x, SIZE_MAX);
+        n = MIN(n, q->bytes);
         e = pace_check(x);
         if (!e)
             e = chunkq_move(&piece, q, n);

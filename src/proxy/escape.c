@@ -77,7 +77,8 @@ static size_t escape(struct span s, char *out, size_t cap, struct piece (*piece)
 {
     size_t n = 0, i = 0;
     while (i < s.len) {
-        size_t run = MIN(plain_run(s, i), cap - n);
+        size_t run = plain_run(s, i);
+        run = MIN(run, cap - n);
         memcpy(out + n, s.ptr + i, run);
         n += run;
         i += run;

@@ -38,7 +38,7 @@ class CheckTree(unittest.TestCase):
         self.assertIn(finding, out)
 
     def test_a_clean_tree(self):
-        for rule in ("layers", "pure", "licence", "paths", "banned", "rows", "named"):
+        for rule in ("layers", "pure", "licence", "paths", "banned", "twice", "rows", "named"):
             self.good(rule)
 
     def test_layers(self):
@@ -62,6 +62,11 @@ class CheckTree(unittest.TestCase):
         for word in ("`tests/unit/x`", "`test_x.py`", "`test_a.py::test_x`", "`test_x`", "fuzz/x", "`make x`"):
             status, out = check("named", {**there, "docs/a.md": f"\n{word}\n"})
             self.assertEqual((status, out), (1, f"docs/a.md:2: there is no {word.strip('`')}\n"))
+
+    def test_twice(self):
+        for bad in ("MAX(wait, throttle_charge(t, n))", "MIN(read_u16(c), 4u)", "MAX(deepest, ++depth)"):
+            self.bad("twice", "src/http/x.c", f"int f(void) {{ return {bad}; }}\n", f"src/http/x.c:1: {bad}")
+        self.good("twice", {"src/http/x.c": "int f(void) { n--; return MIN(n, max_of(m)) + read_u8(c); }\n"})
 
     def test_rows(self):
         self.bad("rows", "src/base/err.tbl", SPDX + 'ERR(LOST, "lost")\n', "src/base/err.tbl:2: LOST is used nowhere")
